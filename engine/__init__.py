@@ -1,0 +1,1 @@
+"""The engine: everything PyTorch, and nothing of stores, queues or pages."""

@@ -1,0 +1,34 @@
+"""What is measured, and on how much. Start with `EvaluationSpec`."""
+
+from __future__ import annotations
+
+from engine.specs.base import Spec, option
+from engine.specs.data import DataSpec
+
+
+class EvaluationSpec(Spec):
+    """Perplexity on held-out text, with divergence from and agreement with the 16-bit model."""
+
+    data: DataSpec = option(
+        DataSpec(split="test"), "Evaluation data", "Held-out text to measure on."
+    )
+    max_length: int = option(
+        256, "Window length", "Tokens per window.", unit="tokens", ge=8, le=131072
+    )
+    limit: int | None = option(
+        16,
+        "Limit",
+        "Measure on this many windows, spread evenly over the text; empty for all. A score on a "
+        "limit is marked as such.",
+        unit="windows",
+        ge=1,
+    )
+    per_device_eval_batch_size: int = option(
+        4, "Batch size", "Windows computed at once.", unit="windows", ge=1, le=1024, advanced=True
+    )
+    divergence: bool = option(
+        True,
+        "Divergence",
+        "Also measure mean KL divergence from the 16-bit model and how often the most likely "
+        "token is the same; costs a second pass.",
+    )

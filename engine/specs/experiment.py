@@ -1,0 +1,80 @@
+"""One whole request: a point on the four axes, and the rules that hold between them.
+
+Start with `ExperimentSpec`. What a single field may hold stands with that field; here stand only the
+rules between fields, each a sentence that says what would be accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from engine.errors import Problem
+from engine.specs.adapter import AdapterSpec, LoraAdapter, NoAdapter
+from engine.specs.base import Spec, option
+from engine.specs.evaluation import EvaluationSpec
+from engine.specs.initialization import InitializationSpec, RoundToNearest
+from engine.specs.model import ModelSpec
+from engine.specs.quantizer import FloatQuantizer, IntegerQuantizer, QuantizerSpec
+from engine.specs.training import NoTraining, QatTraining, TrainingSpec
+
+SCHEMA_VERSION = 1
+
+
+class ExperimentSpec(Spec):
+    """Model × quantizer × adapter × initialization × training, and what to measure."""
+
+    version: Literal[1] = option(
+        SCHEMA_VERSION, "Version", "Version of this format.", advanced=True
+    )
+    kind: Literal["experiment"] = option("experiment", "Kind", "Kind of run.", advanced=True)
+    name: str = option(
+        "", "Name", "A name to find the run by; made from the spec where empty.", max_length=120
+    )
+    seed: int = option(42, "Seed", "Seed of everything random.", ge=0, le=2**32 - 1, advanced=True)
+    model: ModelSpec = option(ModelSpec(), "Model", "The model to compress.")
+    quantizer: QuantizerSpec = option(FloatQuantizer(), "Quantizer", "How weights are rounded.")
+    adapter: AdapterSpec = option(NoAdapter(), "Adapter", "What wins the lost quality back.")
+    initialization: InitializationSpec = option(
+        RoundToNearest(), "Initialization", "Where the quantized model starts from."
+    )
+    training: TrainingSpec = option(NoTraining(), "Training", "How it is trained.")
+    evaluation: EvaluationSpec = option(EvaluationSpec(), "Evaluation", "What is measured.")
+
+    @property
+    def is_baseline(self) -> bool:
+        """True for the 16-bit, untuned model."""
+        return isinstance(self.quantizer, FloatQuantizer) and isinstance(self.training, NoTraining)
+
+    @property
+    def bits(self) -> int:
+        """Nominal bits of the quantized layers; 16 where nothing is quantized."""
+        return self.quantizer.bits if isinstance(self.quantizer, IntegerQuantizer) else 16
+
+
+def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
+    """Yield what is senseless in the combination of fields, each with what would be accepted."""
+    is_float = isinstance(spec.quantizer, FloatQuantizer)
+    is_trained = isinstance(spec.training, QatTraining)
+    if isinstance(spec.adapter, LoraAdapter) and not is_trained:
+        yield Problem(
+            "training.method",
+            "a LoRA starts at zero and changes nothing untrained; choose qat, or adapter.kind none",
+        )
+    if is_float and not isinstance(spec.initialization, RoundToNearest):
+        yield Problem(
+            "initialization.method",
+            "a 16-bit model has no ranges to choose; use round-to-nearest or quantizer.grid integer",
+        )
+    if is_float and isinstance(spec.training, QatTraining):
+        if isinstance(spec.adapter, NoAdapter):
+            yield Problem(
+                "training.method",
+                "a 16-bit model without an adapter has nothing to train; choose quantizer.grid "
+                "integer, adapter.kind lora, or training.method none",
+            )
+        elif spec.training.objective != "task":
+            yield Problem(
+                "training.objective",
+                "a 16-bit model is its own teacher; use task, or quantizer.grid integer",
+            )

@@ -1,0 +1,43 @@
+"""Where the quantized model starts from, before any training. Start with `RoundToNearest`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.specs.base import Spec, option
+from engine.specs.data import DataSpec
+
+
+class RoundToNearest(Spec):
+    """Ranges from the smallest and largest weight of each group; no data needed."""
+
+    method: Literal["round-to-nearest"] = option(
+        "round-to-nearest",
+        "Initialization",
+        "Take each range from the smallest and largest weight; needs no data.",
+    )
+
+
+class DataAware(Spec):
+    """Ranges and start weights chosen so that the layers' outputs on real text change least."""
+
+    method: Literal["data-aware"] = option(
+        "data-aware",
+        "Initialization",
+        "Choose ranges and compensate rounding errors so that each layer's output on calibration "
+        "text changes least.",
+    )
+    data: DataSpec = option(
+        DataSpec(split="train"), "Calibration data", "Text the layers are calibrated on."
+    )
+    num_samples: int = option(
+        16, "Calibration windows", "How many windows of text to use.", unit="windows", ge=1
+    )
+    max_length: int = option(
+        256, "Window length", "Tokens per calibration window.", unit="tokens", ge=8, le=131072
+    )
+
+
+InitializationSpec = Annotated[RoundToNearest | DataAware, Field(discriminator="method")]

@@ -1,0 +1,58 @@
+"""Named points in the space of specs. Start with `PRESETS`.
+
+A preset is the part of a request that differs from the defaults; files and flags go over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named starting point.
+
+    Attributes:
+        name: How it is called in YAML (`preset: qat-lora`), on the command line and on the page.
+        title: The label on the page.
+        description: One sentence for the person choosing.
+        values: Nested fields of the spec that it sets; never changed in place.
+    """
+
+    name: str
+    title: str
+    description: str
+    values: dict[str, Any]
+
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "baseline",
+        "16-bit baseline",
+        "The model as it is: what every compressed run is compared with.",
+        {"quantizer": {"grid": "float"}},
+    ),
+    Preset(
+        "rtn",
+        "Round to nearest",
+        "Round the weights and measure; no training, done in a minute.",
+        {"quantizer": {"grid": "integer", "bits": 4}},
+    ),
+    Preset(
+        "qat-lora",
+        "QAT with absorbable LoRA",
+        "Train low-rank adapters and ranges through the rounding against the 16-bit model; the "
+        "adapters vanish into the integer weights.",
+        {
+            "quantizer": {"grid": "integer", "bits": 3},
+            "adapter": {"kind": "lora"},
+            "training": {"method": "qat"},
+        },
+    ),
+)
+
+
+def find_preset(name: str) -> Preset | None:
+    """Return the preset of that name, or None."""
+    return next((preset for preset in PRESETS if preset.name == name), None)

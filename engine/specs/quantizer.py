@@ -1,0 +1,69 @@
+"""How weights are rounded: the grid, its bits, and which layers it applies to.
+
+`QuantizerSpec` is a closed union by `grid`; later grids join it. Start with `IntegerQuantizer`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.specs.base import Spec, option
+
+BITS_UNQUANTIZED = 16
+Symmetry = Literal["asymmetric", "symmetric"]
+Granularity = Literal["group", "channel"]
+
+
+class FloatQuantizer(Spec):
+    """No quantization: every weight keeps its 16 bits."""
+
+    grid: Literal["float"] = option(
+        "float", "Grid", "Keep every weight in 16 bits, as the baseline does."
+    )
+
+
+class IntegerQuantizer(Spec):
+    """A uniform integer grid with trainable ranges."""
+
+    grid: Literal["integer"] = option(
+        "integer", "Grid", "Round weights to evenly spaced integers times a scale."
+    )
+    bits: int = option(4, "Bits", "Width of each quantized weight.", unit="bits", ge=2, le=8)
+    symmetry: Symmetry = option(
+        "asymmetric",
+        "Symmetry",
+        "asymmetric stores a zero point beside each scale and uses all levels; symmetric stores "
+        "the scale alone.",
+    )
+    granularity: Granularity = option(
+        "group",
+        "Granularity",
+        "How many weights share a scale: a group of neighbors in a row, or a whole output channel.",
+    )
+    group_size: int = option(
+        64,
+        "Group size",
+        "Neighboring weights of a row that share a scale; must divide every layer's input size.",
+        unit="weights",
+        shown_when={"granularity": ["group"]},
+        ge=8,
+        le=8192,
+    )
+    include: tuple[str, ...] = option(
+        ("*",),
+        "Included layers",
+        "Layers to quantize, by name with shell wildcards (*.mlp.*), one per line.",
+        advanced=True,
+        min_length=1,
+    )
+    exclude: tuple[str, ...] = option(
+        ("lm_head", "*embed*", "*wte", "*wpe"),
+        "Excluded layers",
+        "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
+        advanced=True,
+    )
+
+
+QuantizerSpec = Annotated[FloatQuantizer | IntegerQuantizer, Field(discriminator="grid")]
