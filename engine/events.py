@@ -1,7 +1,8 @@
 """What a run announces while it works, and who may listen.
 
-The engine emits these frozen events and never learns what becomes of them: the worker records them,
-a test collects them, the command line prints them. Nothing here imports torch. Start with `Listener`.
+The engine emits these frozen events and never learns what becomes of them: the worker records
+them, a test collects them, the command line prints them. Nothing here imports torch. Start with
+`Listener`.
 """
 
 from __future__ import annotations

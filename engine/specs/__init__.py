@@ -1,9 +1,9 @@
 """What can be asked of the engine: frozen specs, presets, and the way from YAML to a spec.
 
-Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`, `quantizer`,
-`adapter`, `initialization`, `training`, `evaluation` (one axis each), `experiment` (the whole, and the
-rules between axes), `presets` (named points), `resolve` (preset + file + overrides → complete spec).
-No torch here: the web process reads these. Start with `experiment`.
+Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`,
+`quantizer`, `adapter`, `initialization`, `training`, `evaluation` (one axis each), `experiment`
+(the whole, and the rules between axes), `presets` (named points), `resolve` (preset + file + overrides →
+complete spec). No torch here: the web process reads these. Start with `experiment`.
 """
 
 from engine.specs.adapter import AdapterSpec, LoraAdapter, NoAdapter

@@ -38,7 +38,7 @@ def option(
         advanced: True for what the page folds away.
         limits: pydantic's own (`ge`, `le`, `gt`, `lt`, `min_length`, `max_length`, `pattern`).
     """
-    extra = {"unit": unit, "shown_when": shown_when, "advanced": advanced}
+    extra: dict[str, Any] = {"unit": unit, "shown_when": shown_when, "advanced": advanced}
     return Field(
         default,
         title=title,

@@ -1,7 +1,7 @@
 """One whole request: a point on the four axes, and the rules that hold between them.
 
-Start with `ExperimentSpec`. What a single field may hold stands with that field; here stand only the
-rules between fields, each a sentence that says what would be accepted.
+Start with `ExperimentSpec`. What a single field may hold stands with that field; here stand only
+the rules between fields, each a sentence that says what would be accepted.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
     if is_float and not isinstance(spec.initialization, RoundToNearest):
         yield Problem(
             "initialization.method",
-            "a 16-bit model has no ranges to choose; use round-to-nearest or quantizer.grid integer",
+            "a 16-bit model has no ranges to choose; use round-to-nearest, or quantizer.grid "
+            "integer",
         )
     if is_float and isinstance(spec.training, QatTraining):
         if isinstance(spec.adapter, NoAdapter):

@@ -1,7 +1,8 @@
 """From what a person wrote to a complete spec: preset, then file, then overrides.
 
-`resolve` is the only way in; it raises one `SpecError` that lists every problem. `asked_values` and
-`iter_provenance` tell which values were set and which defaulted; `to_yaml` writes a spec back.
+`resolve` is the only way in; it raises one `SpecError` that lists every problem. `iter_provenance`
+tells which values were set and which defaulted; `to_yaml` writes a spec back. Reading the file
+itself is left to the caller.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ def _problem(item: Any) -> Problem:
 
 
 def _owner(location: tuple[Any, ...]) -> tuple[type[BaseModel], list[str]]:
-    """Walk pydantic's location; return the spec class it ends in and the path without union tags."""
+    """Walk pydantic's location to the spec class it ends in and the path without union tags."""
     owner: type[BaseModel] = ExperimentSpec
     path: list[str] = []
     variants: dict[str, type[BaseModel]] = {}

@@ -1,4 +1,4 @@
-"""How adapters and ranges are trained. Names are those of Transformers. Start with `QatTraining`."""
+"""How adapters and ranges are trained, in the words of Transformers. Start with `QatTraining`."""
 
 from __future__ import annotations
 
