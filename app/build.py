@@ -1,0 +1,59 @@
+"""Puts the pages together: which there are, where, and what surrounds each.
+
+What stands on a page is the page's own. Start with `build_pages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gradio as gr
+
+from app.components.header import build_header
+from app.pages import leaderboard, new_experiment, run, runs
+from app.services import Services
+from app.text import shell
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    Attributes:
+        title: Name in the navigation and the browser's tab.
+        path: Address; the first page has "/".
+        build: Builds components and wiring inside an open `gr.Blocks`.
+        listed: Whether the navigation shows it.
+    """
+
+    title: str
+    path: str
+    build: Callable[[Services], None]
+    listed: bool = True
+
+
+PAGES: tuple[Page, ...] = (
+    Page("Leaderboard", "/", leaderboard.build),
+    Page("New experiment", "/new", new_experiment.build),
+    Page("Runs", "/runs", runs.build),
+    Page("Run", "/run", run.build, listed=False),
+)
+
+
+def build_pages(services: Services, pages: tuple[Page, ...] = PAGES) -> gr.Blocks:
+    """Build every page; the first becomes the main page."""
+    links = [(page.title, page.path) for page in pages if page.listed]
+    with gr.Blocks(title=shell.PRODUCT, analytics_enabled=False) as demo:
+        _build_page(pages[0], services, links)
+    for page in pages[1:]:
+        with demo.route(page.title, page.path, show_in_navbar=False):
+            _build_page(page, services, links)
+    return demo
+
+
+def _build_page(page: Page, services: Services, links: list[tuple[str, str]]) -> None:
+    gr.Navbar(visible=False)
+    build_header(links, title=page.title)
+    with gr.Column(elem_id="content"):
+        page.build(services)

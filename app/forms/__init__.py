@@ -1,0 +1,6 @@
+"""Specs as forms: the fields, limits and help sentences all come from `engine.specs`.
+
+Rooms: `fields.py` (specs to form fields), `values.py` (widget values to and from nested values),
+`widgets.py` (form fields to Gradio components), `experiment_form.py` (the sections of an
+experiment). Start with `fields.py`.
+"""

@@ -1,0 +1,158 @@
+"""How Bitdial looks: colors shared by pages and figures, Gradio's theme, dark mode.
+
+Sizes and shapes stand in `theme.css`; what a page holds is not decided here. Start with
+`BITS_COLORS` for figures, `build_theme` for the server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+# One color per width, warm for few bits and cool for many, gray for the 16-bit baseline. Legible on
+# both backgrounds and apart for the three kinds of color blindness; symbols say the same again.
+BITS_COLORS: dict[int, str] = {
+    2: "#c6283d",
+    3: "#e2622b",
+    4: "#c98a00",
+    5: "#7d9a2c",
+    6: "#2a9d8f",
+    7: "#2f86c1",
+    8: "#5b5fd6",
+    16: "#7b8190",
+}
+BITS_SYMBOLS: dict[int, str] = {
+    2: "circle",
+    3: "square",
+    4: "diamond",
+    5: "cross",
+    6: "x",
+    7: "triangle-up",
+    8: "star",
+    16: "hexagon",
+}
+# Curves that are not a width (after Okabe and Ito, 2008), in the order in which they are used.
+SERIES_COLORS: tuple[str, ...] = (
+    "#2f77d0",
+    "#d9601a",
+    "#11936d",
+    "#c26aa0",
+    "#3fa3d6",
+    "#c98a00",
+)
+STATE_COLORS: dict[str, str] = {
+    "draft": "#7b8190",
+    "queued": "#7b8190",
+    "running": "#2f77d0",
+    "succeeded": "#11936d",
+    "failed": "#c6283d",
+    "cancelled": "#c98a00",
+}
+
+# Runs before the page is drawn, so that a dark page never flashes white, and once more after
+# Gradio has set its own idea of the mode.
+HEAD = """
+<meta name="color-scheme" content="light dark">
+<script>
+(function () {
+  const apply = () => {
+    const kept = localStorage.getItem('bitdial-theme');
+    const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+    const mode = kept || system;
+    document.documentElement.dataset.mode = mode;
+    if (document.body) document.body.classList.toggle('dark', mode === 'dark');
+  };
+  window.bitdialApplyMode = apply;
+  apply();
+  document.addEventListener('DOMContentLoaded', apply);
+})();
+</script>
+"""
+ON_LOAD = "() => { window.bitdialApplyMode(); }"
+
+
+def color_of_bits(bits: float) -> str:
+    """Return the color of the width nearest to `bits`, as "#rrggbb"."""
+    return BITS_COLORS[_nearest_width(bits)]
+
+
+def symbol_of_bits(bits: float) -> str:
+    """Return Plotly's name of the marker symbol of the width nearest to `bits`."""
+    return BITS_SYMBOLS[_nearest_width(bits)]
+
+
+def _nearest_width(bits: float) -> int:
+    return min(BITS_COLORS, key=lambda width: abs(width - bits))
+
+
+def load_css() -> str:
+    """Return the style sheet of every page."""
+    return (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
+
+
+def build_theme() -> gr.themes.Base:
+    """Build Gradio's theme from system fonts; nothing is fetched from elsewhere."""
+    theme = gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_md,
+        text_size=gr.themes.sizes.text_md,
+        font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
+    )
+    return theme.set(
+        body_background_fill="var(--bd-page)",
+        body_background_fill_dark="var(--bd-page)",
+        body_text_color="var(--bd-text)",
+        body_text_color_dark="var(--bd-text)",
+        body_text_color_subdued="var(--bd-soft)",
+        body_text_color_subdued_dark="var(--bd-soft)",
+        background_fill_primary="var(--bd-card)",
+        background_fill_primary_dark="var(--bd-card)",
+        background_fill_secondary="var(--bd-page)",
+        background_fill_secondary_dark="var(--bd-page)",
+        border_color_primary="var(--bd-line)",
+        border_color_primary_dark="var(--bd-line)",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_border_width_dark="0px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        block_padding="0",
+        block_label_text_color="var(--bd-soft)",
+        block_label_text_color_dark="var(--bd-soft)",
+        block_title_text_color="var(--bd-text)",
+        block_title_text_color_dark="var(--bd-text)",
+        block_info_text_color="var(--bd-soft)",
+        block_info_text_color_dark="var(--bd-soft)",
+        input_background_fill="var(--bd-field)",
+        input_background_fill_dark="var(--bd-field)",
+        input_border_color="var(--bd-line-strong)",
+        input_border_color_dark="var(--bd-line-strong)",
+        input_border_color_focus="var(--bd-accent)",
+        input_border_color_focus_dark="var(--bd-accent)",
+        input_shadow="none",
+        input_shadow_dark="none",
+        button_primary_background_fill="var(--bd-accent-fill)",
+        button_primary_background_fill_dark="var(--bd-accent-fill)",
+        button_primary_background_fill_hover="var(--bd-accent-fill-hover)",
+        button_primary_background_fill_hover_dark="var(--bd-accent-fill-hover)",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        button_secondary_background_fill="var(--bd-card)",
+        button_secondary_background_fill_dark="var(--bd-card)",
+        button_secondary_background_fill_hover="var(--bd-hover)",
+        button_secondary_background_fill_hover_dark="var(--bd-hover)",
+        button_secondary_border_color="var(--bd-line-strong)",
+        button_secondary_border_color_dark="var(--bd-line-strong)",
+        button_secondary_text_color="var(--bd-text)",
+        button_secondary_text_color_dark="var(--bd-text)",
+        link_text_color="var(--bd-accent)",
+        link_text_color_dark="var(--bd-accent)",
+        link_text_color_hover="var(--bd-accent)",
+        link_text_color_hover_dark="var(--bd-accent)",
+        link_text_color_visited="var(--bd-accent)",
+        link_text_color_visited_dark="var(--bd-accent)",
+    )
