@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 STEERING = ("BITDIAL_DATA_MIRROR", "BITDIAL_REQUIRE_SERVICES")
@@ -38,6 +39,8 @@ def _clean_environment() -> None:
 
 
 _clean_environment()
+hypothesis.settings.register_profile("bitdial", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("bitdial")
 
 
 def _is_local(family: int, address: Any) -> bool:
@@ -47,7 +50,7 @@ def _is_local(family: int, address: Any) -> bool:
     if host in ("localhost", ""):
         return True
     try:
-        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return False
 

@@ -20,7 +20,7 @@ def wait_until(
     """Return the condition's first truthy value.
 
     Raises:
-        AssertionError: When the deadline passes first; the message holds description and last value.
+        AssertionError: At the deadline; the message holds description and last value.
     """
     deadline = time.monotonic() + timeout_seconds
     pause = threading.Event()

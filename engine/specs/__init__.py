@@ -2,8 +2,8 @@
 
 Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`,
 `quantizer`, `adapter`, `initialization`, `training`, `evaluation` (one axis each), `experiment`
-(the whole, and the rules between axes), `presets` (named points), `resolve` (preset + file + overrides →
-complete spec). No torch here: the web process reads these. Start with `experiment`.
+(the whole, and the rules between axes), `presets` (named points), `resolve` (preset + file +
+overrides → complete spec). No torch here: the web process reads these. Start with `experiment`.
 """
 
 from engine.specs.adapter import AdapterSpec, LoraAdapter, NoAdapter

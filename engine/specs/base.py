@@ -6,15 +6,28 @@ it matters. Form, command line, API and docs read it from here. Start with `Spec
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 
 class Spec(BaseModel):
     """A part of a request: immutable, complete, with no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*")
+    @classmethod
+    def _refuse_control_characters(cls, value: Any) -> Any:
+        """Names, paths and patterns are one line each; some databases cannot store a NUL."""
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and any(unicodedata.category(c) == "Cc" for c in text):
+                raise PydanticCustomError(
+                    "control_character", "must be one line without control characters"
+                )
+        return value
 
 
 def option(
