@@ -1,0 +1,90 @@
+"""What `model.source` means: a bundled model, a GGUF file, a folder or a hub id.
+
+Only looks at names and files; nothing is read or downloaded here, and there is no torch.
+Start with `parse_source`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ModelError
+from engine.models.bundled import FIELD, PREFIX, BundledModel, get_bundled, locate_bundled
+
+ACCEPTED = (
+    "accepted are a hub id (ORG/NAME), a folder with config.json and safetensors, "
+    "a .gguf file, or bundled:NAME"
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """A GGUF file on this machine; `name` is what its converted folder is called after."""
+
+    name: str
+    path: Path
+    bundled: BundledModel | None = None
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder that holds config.json and safetensors."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A model of the Hugging Face hub."""
+
+    repo_id: str
+
+
+ModelSource = GgufSource | FolderSource | HubSource
+
+
+def parse_source(source: str) -> ModelSource:
+    """Tell what kind of source this is; files and folders must exist.
+
+    Raises:
+        ModelError: At `model.source`, with what is missing and what would be accepted.
+    """
+    text = source.strip()
+    if text.startswith(PREFIX):
+        model = get_bundled(text.removeprefix(PREFIX))
+        return GgufSource(model.name, locate_bundled(model), model)
+    path = Path(text).expanduser()
+    if text and path.is_dir():
+        return _folder(path)
+    if text.lower().endswith(".gguf"):
+        return _gguf(path)
+    if path.is_file():
+        raise ModelError(f"{path.name} is not a model; {ACCEPTED}", field=FIELD)
+    if _HUB_ID.fullmatch(text) and not text.startswith("."):
+        return HubSource(text)
+    if not text:
+        raise ModelError(f"no model is named; {ACCEPTED}", field=FIELD)
+    raise ModelError(f"there is no folder {text}; {ACCEPTED}", field=FIELD)
+
+
+def _gguf(path: Path) -> GgufSource:
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}; {ACCEPTED}", field=FIELD)
+    return GgufSource(re.sub(r"[^\w.-]+", "-", path.stem).lower(), path)
+
+
+def _folder(path: Path) -> FolderSource:
+    if not any(path.iterdir()):
+        raise ModelError(f"the folder {path} is empty; {ACCEPTED}", field=FIELD)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"the folder {path} holds no config.json; {ACCEPTED}", field=FIELD)
+    if not any(path.glob("*.safetensors")):
+        raise ModelError(
+            f"the folder {path} holds no .safetensors file; other weight formats are not read, "
+            "save the model with safetensors first",
+            field=FIELD,
+        )
+    return FolderSource(path)
