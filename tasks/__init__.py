@@ -1,1 +1,22 @@
-"""tasks."""
+"""The life of a run: stored, queued, claimed by a worker, carried out, recorded, recovered.
+
+Rooms, in the order a run meets them:
+
+- `settings.py` reads the environment, alone; `errors.py` has what can go wrong here.
+- `submit.py` is the door for pages, REST and command line; `naming.py` names a run and its
+  baseline; `prediction.py` says beforehand what it will need.
+- `store/` is the truth: rows in SQLite or Postgres. `states.py` lists the allowed moves.
+- `broker.py` starts the embedded Valkey; `celery_app.py` has the queue settings; `wake.py` sends
+  hints.
+- `worker.py` is the process that serves one slot; `jobs.py` is the Celery side of it; `slot.py`
+  does the work: claim, supervise, again. `lease.py` claims and renews; `recovery.py` reaps what
+  was lost.
+- `supervisor.py` starts and watches one process per attempt; `attempt.py` is that process;
+  `processes.py` ties their lives together; `stopping.py` turns signals into a clean stop.
+- `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
+  `fingerprint.py` sizes and hashes files. `failures.py` says what an exception means.
+- `runners/` knows one kind of run each; `foreground.py` carries a run out in the caller's process.
+
+A message of the broker is only a hint to look; claims, cancels and priorities are columns.
+Importing `tasks.submit` or `tasks.store` loads no torch. Start with `submit.py`, then `lease.py`.
+"""

@@ -6,13 +6,14 @@ Start with `RunRecord`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 RunState = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
 RunKind = Literal["experiment"]
 Control = Literal["cancel"]
+Record = TypeVar("Record")
 TERMINAL_STATES: frozenset[RunState] = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -33,6 +34,9 @@ class RunRecord:
         estimate: What was predicted before launch; see `tasks.submit.Estimate`.
         size: total_bytes, original_bytes, effective_bits and parts, once measured.
         resources: peak_memory_bytes and seconds_by_stage, once measured.
+        queue: Class of machine it is for.
+        microbatch_halvings: How often the microbatch was halved because memory was short; the
+            batch stays the same.
     """
 
     id: int
@@ -66,6 +70,8 @@ class RunRecord:
     estimate: dict[str, Any] | None
     size: dict[str, Any] | None
     resources: dict[str, Any] | None
+    queue: str = "cpu"
+    microbatch_halvings: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,3 +173,9 @@ class LeaderboardRow:
     baseline_scores: dict[str, ScoreRecord]
     baseline_run_id: int | None
     tuned: bool
+
+
+def to_record(record: type[Record], row: object) -> Record:
+    """Copy a row into the frozen record with the same field names."""
+    names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    return record(**{name: getattr(row, name) for name in names})
