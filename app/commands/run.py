@@ -1,0 +1,106 @@
+"""`bitdial run`: carry out one spec here and now, recorded like any other run."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import typer
+
+from app.commands.submit import AsJson, DryRun, PresetName, Set, Words, show_preview
+
+if TYPE_CHECKING:
+    from tasks.store.records import RunRecord
+    from tasks.submit import Desk
+
+
+def run(
+    words: Words = None,
+    *,
+    settings: Set = None,
+    preset: PresetName = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out one run on this machine, after the baseline it is compared with; Ctrl-C cancels."""
+    from app.commands.opening import open_desk_here
+    from app.commands.request import read_request
+    from engine.specs import resolve
+    from tasks.submit import submit
+
+    request = read_request(words or (), preset=preset, settings=settings or ())
+    resolved = resolve(request.values, request.overrides)
+    with open_desk_here() as desk:
+        if dry_run:
+            show_preview(desk, request, as_json=as_json)
+            return
+        queued = submit(desk, resolved)
+        ended = _carry_out(desk, queued)
+        _report(desk, ended, as_json=as_json)
+    if ended.state != "succeeded":
+        raise typer.Exit(1)
+
+
+def _carry_out(desk: Desk, run: RunRecord) -> RunRecord:
+    """Work off the baseline, if it still waits, and then the run."""
+    from app.supervisor import stop_requests
+    from tasks.store.runs import find_baseline, get_run
+
+    baseline = find_baseline(desk.database, run.baseline_key)
+    with stop_requests() as asked:
+        if baseline is not None and baseline.id != run.id and baseline.state == "queued":
+            _work_off(desk, baseline.id, asked)
+        if asked.is_set():
+            _cancel(desk, run.id)
+        else:
+            _work_off(desk, run.id, asked)
+    return get_run(desk.database, run.id)
+
+
+def _work_off(desk: Desk, run_id: int, asked: threading.Event) -> None:
+    """Carry out one run in a process of its own, and tell how it gets on."""
+    import sys
+
+    from app.commands.following import follow
+    from app.processes import start_child
+    from tasks.processes import stop
+
+    log_path = desk.settings.data_folder / "logs" / "foreground.log"
+    child = start_child("run", ("-m", "tasks.foreground", str(run_id)), log_path=log_path)
+    is_cancelled = False
+
+    def pause(seconds: float) -> bool:
+        nonlocal is_cancelled
+        if asked.wait(seconds) and not is_cancelled:
+            is_cancelled = True
+            _cancel(desk, run_id)
+        return child.process.poll() is not None
+
+    try:
+        follow(desk.database, (run_id,), pause=pause, file=sys.stderr)
+    finally:
+        stop(child.process, grace_seconds=desk.settings.cancel_grace_seconds)
+
+
+def _cancel(desk: Desk, run_id: int) -> None:
+    from contextlib import suppress
+
+    from tasks.errors import WrongState
+    from tasks.submit import cancel
+
+    with suppress(WrongState):
+        cancel(desk, run_id)
+
+
+def _report(desk: Desk, run: RunRecord, *, as_json: bool) -> None:
+    from app.commands.runs import write_detail
+    from app.commands.showing import say, say_scores
+    from tasks.store.measurements import list_scores
+
+    if as_json:
+        write_detail(desk, run)
+        return
+    say_scores(list_scores(desk.database, run.id))
+    say(f"run {run.id} {run.state}: {run.name}")
+    if run.failure_message:
+        say(run.failure_message)
