@@ -11,7 +11,6 @@ float16 and 1.4e-3 in bfloat16, mean KL from float32 on English text 4e-6 and 6e
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -20,34 +19,18 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engine.errors import ModelError, StorageError
 from engine.events import Listener, Logged
 from engine.models.bundled import FIELD
 from engine.models.gguf_header import read_gguf_header
 from engine.models.quiet import quiet
-from engine.models.sources import GgufSource
+from engine.models.sources import GgufSource, converted_folder
 
 MAX_RELATIVE_ERROR = 2**-10
 _TEMPORARY = ".converting-"
 _STALE_SECONDS = 24 * 3600
-_SAMPLE_BYTES, _NUM_SAMPLES = 65536, 64
-
-
-def converted_folder(source: GgufSource, *, data_folder: Path) -> Path:
-    """Return where the converted model lies or will lie; says nothing of whether it does.
-
-    The name holds a hash of the file's size, time of change, head and 64 samples, so that a
-    file that changed is converted again without reading all of it at every start.
-    """
-    found = source.path.stat()
-    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
-    with source.path.open("rb") as file:
-        for index in range(_NUM_SAMPLES):
-            file.seek(found.st_size * index // _NUM_SAMPLES)
-            digest.update(file.read(_SAMPLE_BYTES))
-    return data_folder / "models" / f"{source.name}-{digest.hexdigest()[:12]}"
 
 
 def convert_gguf(source: GgufSource, *, data_folder: Path, listener: Listener) -> Path:
@@ -99,7 +82,7 @@ def _write(source: GgufSource, folder: Path, *, architecture: str) -> None:
             model = AutoModelForCausalLM.from_pretrained(
                 where, gguf_file=name, config=config, dtype=torch.float32
             )
-            tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name, config=config)
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(where, gguf_file=name)
         except Exception as error:  # whatever a foreign file makes the readers raise
             first = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelError(

@@ -6,6 +6,7 @@ Start with `parse_source`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ ACCEPTED = (
     "accepted are a hub id (ORG/NAME), a folder with config.json and safetensors, "
     "a .gguf file, or bundled:NAME"
 )
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+_SAMPLE_BYTES, _NUM_SAMPLES = 65536, 64
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -70,6 +74,27 @@ def parse_source(source: str) -> ModelSource:
     raise ModelError(f"there is no folder {text}; {ACCEPTED}", field=FIELD)
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a config and safetensors, whole or sharded."""
+    weights = (folder / WEIGHTS_FILE, folder / INDEX_FILE)
+    return (folder / CONFIG_FILE).is_file() and any(path.is_file() for path in weights)
+
+
+def converted_folder(source: GgufSource, *, data_folder: Path) -> Path:
+    """Return where a converted GGUF lies or will lie; says nothing of whether it does.
+
+    The name holds a hash of the file's size, time of change, head and 64 samples, so that a
+    file that changed is converted again without reading all of it at every start.
+    """
+    found = source.path.stat()
+    digest = hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode())
+    with source.path.open("rb") as file:
+        for index in range(_NUM_SAMPLES):
+            file.seek(found.st_size * index // _NUM_SAMPLES)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return data_folder / "models" / f"{source.name}-{digest.hexdigest()[:12]}"
+
+
 def _gguf(path: Path) -> GgufSource:
     if not path.is_file():
         raise ModelError(f"there is no file {path}; {ACCEPTED}", field=FIELD)
@@ -79,12 +104,12 @@ def _gguf(path: Path) -> GgufSource:
 def _folder(path: Path) -> FolderSource:
     if not any(path.iterdir()):
         raise ModelError(f"the folder {path} is empty; {ACCEPTED}", field=FIELD)
-    if not (path / "config.json").is_file():
-        raise ModelError(f"the folder {path} holds no config.json; {ACCEPTED}", field=FIELD)
-    if not any(path.glob("*.safetensors")):
+    if not (path / CONFIG_FILE).is_file():
+        raise ModelError(f"the folder {path} holds no {CONFIG_FILE}; {ACCEPTED}", field=FIELD)
+    if not has_weights(path):
         raise ModelError(
-            f"the folder {path} holds no .safetensors file; other weight formats are not read, "
-            "save the model with safetensors first",
+            f"the folder {path} holds no {WEIGHTS_FILE} (or {INDEX_FILE} with its parts); other "
+            "weight formats are not read, save the model with safetensors first",
             field=FIELD,
         )
     return FolderSource(path)
