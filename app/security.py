@@ -40,6 +40,7 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and put the headers on what comes back."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, JSONResponse
 
 from app import theme
-from app.api import build_api
+from app.api import build_api, build_metrics_router
 from app.build import build_pages
 from app.components.chart import PLOTLY_ADDRESS, find_plotly_script
 from app.health import check_health
@@ -48,6 +48,7 @@ def create_app(services: Services) -> FastAPI:
     def plotly() -> FileResponse:
         return FileResponse(find_plotly_script(), media_type="text/javascript", headers=_FOREVER)
 
+    app.include_router(build_metrics_router(services))
     app.mount("/api/v1", build_api(services))
     mounted = _mount_pages(app, build_pages(services))
     mounted.add_middleware(SecurityHeaders)

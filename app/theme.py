@@ -87,8 +87,10 @@ def _nearest_width(bits: float) -> int:
 
 
 def load_css() -> str:
-    """Return the style sheet of every page."""
-    return (Path(__file__).parent / "theme.css").read_text(encoding="utf-8")
+    """Return the style sheet of every page: the shell's and the form's."""
+    folder = Path(__file__).parent
+    sheets = (folder / "theme.css", folder / "forms" / "form.css")
+    return "\n".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
 
 
 def build_theme() -> gr.themes.Base:

@@ -1,7 +1,8 @@
 """A Plotly figure on a page, drawn with the plotly.js that the plotly package carries.
 
-`gr.Plot` knows no clicks and remounts on every update; this keeps the drawn figure, its zoom and its
-legend. What to draw is decided in `app/plots`; how it behaves in the browser stands in `chart.js`.
+`gr.Plot` knows no clicks and remounts on every update; this keeps the drawn figure, its zoom and
+its legend. What to draw is decided in `app/plots`; how it behaves in the browser stands in
+`chart.js`.
 Start with `PlotlyChart`.
 """
 
@@ -32,8 +33,8 @@ class PlotlyChart(gr.HTML):
 
     The value is one of
 
-    - a figure: `{"data": [...], "layout": {...}, "meta": {"aria": "...", "empty": "..."}}`; `meta` is
-      optional, `aria` replaces the label for screen readers, and `empty` is what is said where
+    - a figure: `{"data": [...], "layout": {...}, "meta": {"aria": "...", "empty": "..."}}`; `meta`
+      is optional, `aria` replaces the label for screen readers, and `empty` is what is said where
       `data` is empty;
     - `{"source_url": "/api/v1/..."}`: the browser fetches `{"figure": FIGURE, "done": bool}` itself
       every 2 seconds while the page is visible, until `done` is true;

@@ -10,7 +10,7 @@ PORT_IN_USE = (
 )
 HOST_UNKNOWN = "{host} is not an address of this machine; set BITDIAL_HOST or --host to 127.0.0.1"
 HOST_OPEN = (
-    "refusing to listen on {host}: there is no sign-in yet, so anyone who reaches this machine could "
-    "start runs; set BITDIAL_HOST to 127.0.0.1 and put a proxy with a sign-in before it"
+    "refusing to listen on {host}: there is no sign-in yet, so anyone who reaches this machine "
+    "could start runs; set BITDIAL_HOST to 127.0.0.1 and put a proxy with a sign-in before it"
 )
 LISTENING = "Bitdial listens on http://{host}:{port}"

@@ -1,0 +1,88 @@
+"""A spec as YAML, each line marked by where its value came from, to copy and to download.
+
+Used before launch and on the page of a run. Start with `describe_spec` and `SpecPanel`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import yaml
+
+from app.components.script import read_script
+from app.text import new_experiment as text
+from engine.specs import ResolvedSpec, iter_provenance, to_yaml
+
+
+class SpecPanel(gr.HTML):
+    """YAML with copy and download; the value is what `describe_spec` returns, or None."""
+
+    def __init__(self, value: dict[str, Any] | None = None, *, elem_id: str) -> None:
+        super().__init__(
+            value=value,
+            html_template='<div class="bd-spec"></div>',
+            js_on_load=read_script("spec_panel.js"),
+            apply_default_css=False,
+            elem_id=elem_id,
+            words={
+                "empty": text.SPEC_EMPTY,
+                "copy": text.COPY,
+                "copied": text.COPIED,
+                "download": text.DOWNLOAD,
+                "command": text.COMMAND,
+                "origins": text.ORIGINS,
+                "label": text.SPEC,
+            },
+        )
+
+
+def describe_spec(resolved: ResolvedSpec) -> dict[str, Any]:
+    """Return the YAML, the origin of each of its lines, a file name and the equal command."""
+    written = to_yaml(resolved.spec)
+    origins = {path: origin for path, _, origin in iter_provenance(resolved)}
+    by_line = {
+        line: origins.get(path, "") for path, lines in _iter_leaves(written) for line in lines
+    }
+    name = file_name(resolved.spec.name or resolved.preset or "experiment")
+    return {
+        "yaml": written,
+        "lines": [
+            {"text": line, "origin": by_line.get(number, "")}
+            for number, line in enumerate(written.splitlines())
+        ],
+        "file": name,
+        "command": f"bitdial submit {name}",
+    }
+
+
+def file_name(title: str) -> str:
+    """Return a plain file name for a spec: lower case, digits, dashes, `.yaml`."""
+    plain = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return f"{plain[:60] or 'experiment'}.yaml"
+
+
+def _iter_leaves(written: str) -> Iterator[tuple[str, range]]:
+    """Yield the dotted path of every value and the lines it stands on, counted from 0."""
+    root = yaml.compose(written, Loader=yaml.SafeLoader)
+    assert isinstance(root, yaml.MappingNode)
+    yield from _iter_node(root, "")
+
+
+def _iter_node(node: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, range]]:
+    for key, value in node.value:
+        path = f"{prefix}{key.value}"
+        if isinstance(value, yaml.MappingNode) and value.value:
+            yield from _iter_node(value, f"{path}.")
+        else:
+            yield path, range(key.start_mark.line, _last_line(value) + 1)
+
+
+def _last_line(node: yaml.Node) -> int:
+    """A block list ends where the next token starts; its last entry says where it really ends."""
+    if isinstance(node, yaml.SequenceNode) and node.value:
+        return _last_line(node.value[-1])
+    line: int = node.end_mark.line
+    return line

@@ -1,0 +1,46 @@
+"""From form fields to Gradio components.
+
+Numbers are typed as text: a browser's number box hides what it cannot read, and Gradio refuses
+limits before our own sentence could be shown. Start with `build_widget`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from app.forms.fields import FormField
+from app.forms.values import write_widget
+
+_MANY_CHOICES = 5
+_PLAIN_TYPING = gr.InputHTMLAttributes(
+    autocapitalize="off", autocorrect="off", spellcheck=False, autocomplete="off"
+)
+
+
+def build_widget(field: FormField) -> Component:
+    """Build the component of one field, with its default, label and help sentence."""
+    own = {
+        "label": field.label,
+        "info": field.help,
+        "value": write_widget(field, field.default),
+        "elem_id": field.element,
+        "elem_classes": ["bd-field", f"bd-field-{field.kind}"],
+        "visible": True,
+    }
+    if field.kind == "flag":
+        return gr.Checkbox(**own)
+    if field.kind in ("choice", "dial"):
+        return _build_choice(field, own)
+    if field.kind == "lines":
+        return gr.Textbox(lines=3, max_lines=8, html_attributes=_PLAIN_TYPING, **own)
+    return gr.Textbox(lines=1, max_lines=1, html_attributes=_PLAIN_TYPING, **own)
+
+
+def _build_choice(field: FormField, own: dict[str, Any]) -> Component:
+    choices = [(str(choice), choice) for choice in field.choices]
+    if field.kind == "choice" and len(choices) > _MANY_CHOICES:
+        return gr.Dropdown(choices=choices, filterable=True, **own)
+    return gr.Radio(choices=choices, **own)
