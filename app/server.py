@@ -81,7 +81,7 @@ def main(settings: Settings) -> int:
     Returns:
         0 after an orderly end; 2 where the address cannot be used, with a sentence on stderr.
     """
-    if not is_local(settings.host):
+    if not (is_local(settings.host) or settings.trusted_network):
         return _refuse(shell.HOST_OPEN.format(host=settings.host))
     try:
         listener = open_listener(settings.host, settings.port)

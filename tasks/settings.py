@@ -26,6 +26,8 @@ class Settings(BaseSettings):
         database_url: SQLite or Postgres; a file in the data folder by default.
         broker_url: Redis or Valkey; None for the embedded one.
         data_mirror: A folder of data sets consulted before the hub.
+        trusted_network: Whether all who can reach the port may use it; only then may the host be
+            more than this machine, as in a container whose port is published on 127.0.0.1.
         queue: Class of machine this process submits to and serves ("cpu", "gpu").
         lease_seconds: How long a worker may be silent before its run is given to another.
         patrol_seconds: How often workers look for lost runs and forgotten hints.
@@ -45,6 +47,7 @@ class Settings(BaseSettings):
     data_mirror: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(7860, ge=0, le=65535)
+    trusted_network: bool = False
     queue: str = Field("cpu", pattern=r"^[a-z0-9_.-]{1,40}$")
     lease_seconds: float = Field(60.0, ge=1)
     patrol_seconds: float = Field(5.0, gt=0)
@@ -76,6 +79,10 @@ class Settings(BaseSettings):
     def runs_folder(self) -> Path:
         """Where each run has its folder."""
         return self.data_folder / "runs"
+
+    def attempt_folder(self, run_id: int, attempt: int) -> Path:
+        """Where an attempt keeps its files."""
+        return self.runs_folder / str(run_id) / f"attempt-{attempt}"
 
 
 def load_settings() -> Settings:

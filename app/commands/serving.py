@@ -18,6 +18,7 @@ from pathlib import Path
 
 from app.commands.opening import migrate_own_store
 from app.processes import read_last_lines
+from app.security import is_local
 from app.supervisor import Part, PartFailed, Supervisor, stop_requests, wait_while_looking
 from app.text import shell
 from tasks.broker import find_socket
@@ -83,6 +84,8 @@ def check_address(settings: Settings) -> None:
     Raises:
         SettingsError: When the port is in use or the host is not this machine.
     """
+    if not (is_local(settings.host) or settings.trusted_network):
+        raise SettingsError(shell.HOST_OPEN.format(host=settings.host))
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

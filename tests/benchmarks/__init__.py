@@ -1,0 +1,11 @@
+"""Benchmarks beside a peer: `python -m tests.benchmarks.NAME --json`, not part of the test run.
+
+Each measures Bitdial and a peer in the same run, on the same inputs and threads, and prints one
+JSON object with ratios, the targets they are held to and the environment. It exits 0 when it could
+measure, also where a target is missed, and 2 with one sentence where it could not.
+
+Rooms: `report.py` (the JSON object, targets and how they are met), `train_step.py` (one QAT + LoRA
+optimizer step beside NNCF's: the command), `setting.py` (the work both sides do), `own_step.py`
+(our side), `nncf_reference.py` (NNCF's side), `step_memory.py` (peak memory of one side in a
+process of its own). Start with `train_step.py`.
+"""
