@@ -12,9 +12,10 @@ Rooms, in the order a run meets them:
   does the work: claim, supervise, again. `lease.py` claims and renews; `recovery.py` reaps what
   was lost.
 - `supervisor.py` starts and watches one process per attempt; `attempt.py` is that process;
-  `processes.py` ties their lives together; `stopping.py` turns signals into a clean stop.
+  `processes.py` ties their lives together.
 - `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
-  `fingerprint.py` sizes and hashes files. `failures.py` says what an exception means.
+  `fingerprint.py` sizes and hashes files; `pace.py` tells how long it will take.
+- `failures.py` says what an exception means; `microbatch.py` makes do with less memory.
 - `runners/` knows one kind of run each; `foreground.py` carries a run out in the caller's process.
 
 A message of the broker is only a hint to look; claims, cancels and priorities are columns.

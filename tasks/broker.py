@@ -20,7 +20,6 @@ from pathlib import Path
 
 from engine.errors import BitdialError
 from tasks.errors import BrokerError
-from tasks.processes import die_with_parent
 from tasks.settings import Settings, load_settings
 
 MAX_SOCKET_BYTES = 100
@@ -116,14 +115,11 @@ def serve(settings: Settings) -> None:
         ) from None
     _keep_over_exec(lock)
     prepared.socket.unlink(missing_ok=True)
-    os.execv(  # noqa: S606 - becomes the server, which needs no shell
-        prepared.binary, [str(prepared.binary), str(prepared.configuration)]
-    )
+    os.execv(prepared.binary, [str(prepared.binary), str(prepared.configuration)])
 
 
 def main() -> int:
     """Run the embedded broker until it is terminated."""
-    die_with_parent()
     try:
         serve(load_settings())
     except (BitdialError, OSError) as error:

@@ -24,6 +24,8 @@ def send_hints(settings: Settings, run_ids: Sequence[int]) -> bool:
         False where the broker could not be reached; the workers' patrol makes up for it.
     """
     app = build_app(settings)
+    once = {**app.conf.broker_transport_options, "max_retries": 0}
+    app.conf.broker_transport_options = once
     try:
         with app.connection_for_write() as connection:
             for run_id in run_ids:

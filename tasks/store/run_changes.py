@@ -90,6 +90,7 @@ def requeue(database: Database, run_id: int) -> None:
             state="queued",
             queued_at=now(),
             sent_at=None,
+            started_at=None,
             finished_at=None,
             control=None,
             num_lost=0,
@@ -125,6 +126,11 @@ def mark_sent(database: Database, run_ids: Sequence[int]) -> None:
         session.execute(
             update(Run).where(Run.id.in_(run_ids), Run.state == "queued").values(sent_at=now())
         )
+
+
+def owned(run_id: int, attempt: int) -> tuple[Any, ...]:
+    """Return the conditions under which an attempt may write: the fence."""
+    return (Run.id == run_id, Run.attempt == attempt, Run.state == "running")
 
 
 def end_attempt(session: Session, run_id: int, attempt: int, outcome: str) -> None:

@@ -1,0 +1,12 @@
+"""Which kind of run is carried out by which function. Importing it loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tasks.runners import experiment
+from tasks.runners.context import Runner
+from tasks.store.records import RunKind
+
+RUNNERS: Mapping[RunKind, Runner] = MappingProxyType({"experiment": experiment.run})

@@ -1,0 +1,1 @@
+"""Tests of `tasks`: settings, claims, recording, recovery, the worker and its attempts."""
