@@ -74,6 +74,7 @@ class ModelShapes:
             by block, head last. A tied head is listed although it has no weights of its own.
         other_parameters: Parameters outside these layers (norms, biases).
         tied: True when the head shares the token embedding's weights.
+        table_name: The token embedding, which a tied head shares.
         vocab_size: Rows of the token embedding.
         hidden_size: Width of the residual stream.
         num_blocks: Number of transformer blocks.
@@ -82,6 +83,7 @@ class ModelShapes:
     layers: tuple[LayerShape, ...]
     other_parameters: int
     tied: bool
+    table_name: str
     vocab_size: int
     hidden_size: int
     num_blocks: int
@@ -194,6 +196,7 @@ def _assemble(
         layers=(*body, *head),
         other_parameters=num_others,
         tied=tied,
+        table_name=table.name,
         vocab_size=table.out_features,
         hidden_size=table.in_features,
         num_blocks=len(blocks),

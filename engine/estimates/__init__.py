@@ -1,0 +1,11 @@
+"""What a run will need and give, before it runs; no torch, a few milliseconds.
+
+`prediction` puts it together: `size` (exact bytes of the result), `memory` (peak by parts),
+`duration` (seconds by stage with an interval). Behind them: `selection` (which layers are rounded
+and adapted), `workload` (how much text), `speed` (what past runs tell of a machine).
+"""
+
+from engine.estimates.prediction import Estimate, estimate
+from engine.estimates.speed import PastRun, SpeedBasis, learn_speed
+
+__all__ = ["Estimate", "PastRun", "SpeedBasis", "estimate", "learn_speed"]

@@ -1,0 +1,111 @@
+"""How long a run will take, stage by stage, with an interval as wide as the basis is weak.
+
+Measured speeds where there are any; else a rule of thumb: two floating-point operations per
+multiplied weight and token forward, twice that backward, at a rate typical of a CPU core or a GPU.
+Start with `estimate_duration`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.estimates.selection import list_adapted, list_quantized
+from engine.estimates.speed import SpeedBasis
+from engine.estimates.workload import Workload, count_workload
+from engine.models.shapes import ModelShapes
+from engine.specs import ExperimentSpec
+
+FLOPS_PER_CORE = 4e10
+"""Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
+FLOPS_PER_GPU = 3e13
+START_SECONDS = 8.0
+READ_BYTES_PER_SECOND = 3e8
+STEP_SECONDS_PER_WEIGHT = {"cpu": 1e-8, "cuda": 5e-11}
+"""Rounding every weight once per step and projecting its gradient, on one core or a GPU."""
+CALIBRATION_PASSES = 6
+"""Forward passes that a calibration token costs in a data-aware start, solving included."""
+FACTOR_RULE_OF_THUMB = 3.0
+FACTOR_GUESSED_TEXT = 2.0
+FACTOR_ONE_RUN = 1.6
+FACTOR_MANY_RUNS = 1.25
+MANY_RUNS = 3
+
+
+@dataclass(frozen=True)
+class DurationEstimate:
+    """Seconds of a run.
+
+    Attributes:
+        parts: Seconds of "load", "teach", "initialize", "train" and "evaluate".
+        factor: The true time is expected within total / factor and total × factor.
+        basis: What the numbers rest on, as a sentence.
+    """
+
+    parts: dict[str, float]
+    factor: float
+    basis: str
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole run."""
+        return sum(self.parts.values())
+
+
+def estimate_duration(
+    spec: ExperimentSpec, shapes: ModelShapes, *, speed: SpeedBasis
+) -> DurationEstimate:
+    """Predict the seconds of every stage."""
+    work = count_workload(spec)
+    flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
+    num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
+    forward = speed.evaluate_tokens_per_second or flops / (2 * num_multiplied)
+    calibration = speed.calibration_tokens_per_second or forward / CALIBRATION_PASSES
+    parts = {
+        "load": speed.load_seconds or _load_seconds(shapes),
+        "teach": work.teach_tokens / forward,
+        "initialize": work.calibration_tokens / calibration,
+        "train": _train_seconds(spec, shapes, work, speed),
+        "evaluate": work.evaluate_tokens / forward,
+    }
+    factor, basis = _judge(work, speed)
+    return DurationEstimate(parts, factor, basis)
+
+
+def _load_seconds(shapes: ModelShapes) -> float:
+    return START_SECONDS + 2 * shapes.num_parameters / READ_BYTES_PER_SECOND
+
+
+def _train_seconds(
+    spec: ExperimentSpec, shapes: ModelShapes, work: Workload, speed: SpeedBasis
+) -> float:
+    """Return measured seconds, or forward, gradients of inputs and weights, and the rounding."""
+    if speed.train_tokens_per_second:
+        return work.train_tokens / speed.train_tokens_per_second
+    trained = list_quantized(spec, shapes) or list_adapted(spec, shapes)
+    num_trained = sum(layer.num_weights for layer in trained)
+    num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
+    flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
+    cores = speed.num_cores if speed.device == "cpu" else 1
+    products = work.train_tokens * (4 * num_multiplied + 2 * num_trained) / flops
+    rounding = work.train_steps * num_trained * STEP_SECONDS_PER_WEIGHT[speed.device] / cores
+    return products + rounding
+
+
+def _judge(work: Workload, speed: SpeedBasis) -> tuple[float, str]:
+    """Return how far off the estimate may be, and what it rests on."""
+    is_measured = speed.evaluate_tokens_per_second is not None and (
+        speed.train_tokens_per_second is not None or not work.train_tokens
+    )
+    if speed.num_runs == 0:
+        factor, basis = FACTOR_RULE_OF_THUMB, "a rule of thumb; no run here yet"
+    else:
+        count = f"{speed.num_runs} run{'s' if speed.num_runs > 1 else ''}"
+        factor = FACTOR_MANY_RUNS if speed.num_runs >= MANY_RUNS else FACTOR_ONE_RUN
+        basis = f"{count} of this model on this device"
+        if not is_measured:
+            factor = FACTOR_RULE_OF_THUMB
+            basis += "; training by a rule of thumb" if work.train_tokens else ""
+    if work.is_guess:
+        factor *= FACTOR_GUESSED_TEXT
+        basis += "; the length of the text is a guess"
+    return factor, basis

@@ -1,0 +1,58 @@
+"""Which layers a spec rounds and which get an adapter, told from shapes alone.
+
+The same rules as the code that replaces layers: a tied head counts with its embedding, under the
+embedding's name, and is selected where either name is; embeddings and tied heads get no adapter.
+Start with `list_quantized`.
+"""
+
+from __future__ import annotations
+
+from engine.layer_patterns import is_selected
+from engine.models.shapes import LayerShape, ModelShapes
+from engine.specs import ExperimentSpec, IntegerQuantizer, LoraAdapter
+
+
+def list_quantized(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+    """Return the layers whose weights are rounded, shared ones once."""
+    quantizer = spec.quantizer
+    if not isinstance(quantizer, IntegerQuantizer):
+        return ()
+    return tuple(
+        layer
+        for layer in shapes.own_layers
+        if any(
+            is_selected(name, quantizer.include, quantizer.exclude)
+            for name in _names(layer, shapes)
+        )
+    )
+
+
+def list_adapted(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+    """Return the layers that get a low-rank pair."""
+    if not isinstance(spec.adapter, LoraAdapter):
+        return ()
+    candidates = list_quantized(spec, shapes)
+    exclude: tuple[str, ...] = ()
+    if not isinstance(spec.quantizer, IntegerQuantizer):
+        candidates, exclude = shapes.own_layers, IntegerQuantizer().exclude
+    return tuple(
+        layer
+        for layer in candidates
+        if not layer.is_embedding
+        and len(_names(layer, shapes)) == 1
+        and is_selected(layer.name, spec.adapter.target_modules, exclude)
+    )
+
+
+def num_groups(layer: LayerShape, quantizer: IntegerQuantizer) -> int:
+    """Return how many scales a layer has."""
+    if quantizer.granularity == "channel":
+        return layer.out_features
+    return layer.num_weights // quantizer.group_size
+
+
+def _names(layer: LayerShape, shapes: ModelShapes) -> tuple[str, ...]:
+    """Return the layer's name, and the tied head's where they share their weights."""
+    if not shapes.tied or layer.name != shapes.table_name:
+        return (layer.name,)
+    return (layer.name, *(head.name for head in shapes.layers if head not in shapes.own_layers))

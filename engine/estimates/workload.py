@@ -1,0 +1,92 @@
+"""How much text a run goes through, stage by stage. Start with `count_workload`.
+
+Exact where the spec gives a number of steps and a limit; where it goes by epochs or over all of a
+text, its length is taken from the bundled corpus or a file's size, and guessed for a hub
+data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from engine.data.python_docs import SPLITS, load_python_docs
+from engine.specs import DataAware, DataSpec, ExperimentSpec, QatTraining
+
+CHARACTERS_PER_TOKEN = 4.1
+"""Measured on English technical text with the tokenizer of SmolLM2."""
+GUESSED_TOKENS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Tokens per stage.
+
+    Attributes:
+        train_steps: Optimizer steps; 0 without training.
+        train_tokens: Tokens that run forward and backward.
+        teach_tokens: Tokens the 16-bit model is asked about before anything is rounded.
+        calibration_tokens: Tokens an initialization looks at.
+        evaluate_tokens: Tokens of the evaluation.
+        is_guess: True where the length of a text had to be guessed.
+    """
+
+    train_steps: int
+    train_tokens: int
+    teach_tokens: int
+    calibration_tokens: int
+    evaluate_tokens: int
+    is_guess: bool
+
+
+def count_workload(spec: ExperimentSpec) -> Workload:
+    """Count the tokens of every stage of a run."""
+    evaluation = spec.evaluation
+    eval_windows, guessed = _count_windows(evaluation.data, evaluation.max_length, evaluation.limit)
+    evaluate_tokens = eval_windows * evaluation.max_length
+    teach_tokens = evaluate_tokens if evaluation.divergence else 0
+    steps = tokens = calibration_tokens = 0
+    if isinstance(spec.training, QatTraining):
+        steps, num_windows, is_guess = _count_steps(spec.training)
+        guessed = guessed or is_guess
+        per_step = _windows_per_step(spec.training)
+        tokens = steps * per_step * spec.training.max_length
+        if spec.training.objective != "task":
+            teach_tokens += min(num_windows, steps * per_step) * spec.training.max_length
+    if isinstance(spec.initialization, DataAware):
+        calibration_tokens = spec.initialization.num_samples * spec.initialization.max_length
+    return Workload(steps, tokens, teach_tokens, calibration_tokens, evaluate_tokens, guessed)
+
+
+def _windows_per_step(training: QatTraining) -> int:
+    return training.per_device_train_batch_size * training.gradient_accumulation_steps
+
+
+def _count_steps(training: QatTraining) -> tuple[int, int, bool]:
+    """Return the optimizer steps, the windows of the text, and whether the steps are a guess."""
+    num_windows, guessed = _count_windows(training.data, training.max_length, None)
+    if training.max_steps is not None:
+        return training.max_steps, num_windows, False
+    steps = ceil(num_windows * training.num_train_epochs / _windows_per_step(training))
+    return max(1, steps), num_windows, guessed
+
+
+def _count_windows(data: DataSpec, max_length: int, limit: int | None) -> tuple[int, bool]:
+    """Return the windows of a text and whether their number is a guess."""
+    num_tokens = _find_tokens(data)
+    num_windows = max(1, (num_tokens or GUESSED_TOKENS) // max_length)
+    if limit is not None:
+        return min(limit, num_windows), False
+    return num_windows, num_tokens is None
+
+
+def _find_tokens(data: DataSpec) -> int | None:
+    """Return about how many tokens a text has, or None where nothing here tells."""
+    if data.source == "bundled:python-docs" and data.split in SPLITS:
+        return int(sum(map(len, load_python_docs(data.split))) / CHARACTERS_PER_TOKEN)
+    path = Path(data.source).expanduser()
+    try:
+        return int(path.stat().st_size / CHARACTERS_PER_TOKEN) if path.is_file() else None
+    except OSError:
+        return None

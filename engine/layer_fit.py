@@ -1,0 +1,100 @@
+"""Whether a spec fits the layers of its model: group sizes, ranks and patterns.
+
+Asked before launch, from shapes alone, and again by a run before it begins. No torch.
+Start with `check_fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Problem
+from engine.estimates.selection import list_adapted, list_quantized
+from engine.models.shapes import LayerShape, ModelShapes
+from engine.specs import ExperimentSpec, IntegerQuantizer, LoraAdapter
+
+_SMALLEST_GROUP, _LARGEST_GROUP = 8, 8192
+_NUM_SHOWN = 8
+
+
+def check_fit(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ...]:
+    """Return what of a spec does not fit a model, each with what would be accepted.
+
+    Args:
+        spec: A complete spec.
+        shapes: The layers of the spec's model.
+    """
+    return (*_iter_quantizer_problems(spec, shapes), *_iter_adapter_problems(spec, shapes))
+
+
+def _iter_quantizer_problems(spec: ExperimentSpec, shapes: ModelShapes) -> Iterator[Problem]:
+    if not isinstance(spec.quantizer, IntegerQuantizer):
+        return
+    layers = list_quantized(spec, shapes)
+    if not layers:
+        yield Problem(
+            "quantizer.include",
+            "no layer of this model is selected once the excluded ones are left out; "
+            f"its layers are named like {_examples(shapes)}",
+        )
+    if spec.quantizer.granularity == "group":
+        yield from _iter_group_problems(layers, spec.quantizer.group_size)
+
+
+def _iter_group_problems(layers: tuple[LayerShape, ...], group_size: int) -> Iterator[Problem]:
+    """Yield one problem for the first layer that the group size does not divide."""
+    for layer in layers:
+        if layer.in_features % group_size:
+            accepted = _common_divisors([each.in_features for each in layers])
+            choice = "or quantizer.granularity channel"
+            if accepted:
+                choice = f"choose one of {', '.join(map(str, accepted))}, {choice}"
+            else:
+                choice = f"exclude the layer {choice}"
+            yield Problem(
+                "quantizer.group_size",
+                f"{group_size} does not divide the {layer.in_features} inputs of {layer.name}; "
+                f"{choice}",
+            )
+            return
+
+
+def _common_divisors(sizes: list[int]) -> tuple[int, ...]:
+    """Return the group sizes that divide every layer, the powers of two first where many."""
+    smallest = min(sizes)
+    found = [
+        size
+        for size in range(_SMALLEST_GROUP, min(smallest, _LARGEST_GROUP) + 1)
+        if all(each % size == 0 for each in sizes)
+    ]
+    powers = [size for size in found if size & (size - 1) == 0]
+    return tuple(found if len(found) <= _NUM_SHOWN else powers or found[:_NUM_SHOWN])
+
+
+def _iter_adapter_problems(spec: ExperimentSpec, shapes: ModelShapes) -> Iterator[Problem]:
+    if not isinstance(spec.adapter, LoraAdapter):
+        return
+    layers = list_adapted(spec, shapes)
+    if not layers:
+        yield Problem(
+            "adapter.target_modules",
+            "no quantized linear layer matches; use * for all of them, or names like "
+            f"{_examples(shapes)}",
+        )
+        return
+    layer = min(layers, key=_largest_rank)
+    if spec.adapter.r > _largest_rank(layer):
+        yield Problem(
+            "adapter.r",
+            f"{spec.adapter.r} is more than {layer.name} ({layer.out_features} × "
+            f"{layer.in_features}) allows; use at most {_largest_rank(layer)}",
+        )
+
+
+def _largest_rank(layer: LayerShape) -> int:
+    return min(layer.out_features, layer.in_features)
+
+
+def _examples(shapes: ModelShapes) -> str:
+    inside = [layer.name for layer in shapes.layers if not layer.is_embedding]
+    return " and ".join((inside[0], inside[-1]))
