@@ -1,0 +1,69 @@
+"""Which device a run uses, and what it ran on. Start with `choose_device`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import psutil
+import torch
+
+from engine.errors import SpecError
+
+RECORDED = ("bitdial", "torch", "transformers", "safetensors", "datasets", "numpy")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" takes a GPU where there is one.
+
+    Raises:
+        SpecError: When this machine has no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SpecError.at("device", f"{name} is not here; use auto, cpu or cuda") from error
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the device in words: the GPU's name, or the CPU with its threads."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def describe_environment(device: torch.device, dtype: torch.dtype, seed: int) -> dict[str, str]:
+    """Return what a result depends on beside the spec: versions, device, dtype, seed."""
+    values = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in RECORDED:
+        try:
+            values[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return values | {
+        "device": describe_device(device),
+        "dtype": str(dtype).removeprefix("torch."),
+        "seed": str(seed),
+    }
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin a new measurement of peak memory on a GPU; a process's own peak cannot be reset."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Return the peak so far: of the GPU's allocator, or resident memory of this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if os.name == "posix":
+        import resource  # noqa: PLC0415  not on Windows
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(psutil.Process().memory_info().rss)

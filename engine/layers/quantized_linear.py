@@ -1,0 +1,39 @@
+"""The layer that stands in for `nn.Linear`, with the same forward. Start with `QuantizedLinear`."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.layers.rounded_weight import RoundedWeight
+
+
+class QuantizedLinear(nn.Module):
+    """y = x · FQ(W + s·B·A)ᵀ + bias, with state in `rounded`.
+
+    A head tied to a quantized embedding shares the embedding's `rounded`.
+
+    Attributes:
+        rounded: The weight and how it is rounded.
+        bias: (O,) or None; frozen.
+    """
+
+    def __init__(self, rounded: RoundedWeight, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.rounded = rounded
+        self.bias = bias
+        self.out_features, self.in_features = rounded.weight.shape
+
+    @property
+    def weight(self) -> Tensor:
+        """The frozen (O, I) weight, as the replaced layer had it."""
+        return self.rounded.weight
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (..., I) to (..., O) in the inputs' dtype."""
+        rounded = self.rounded
+        if rounded.held is not None:
+            return rounded.held.linear(inputs, self.bias)
+        if rounded.is_plain:
+            return functional.linear(inputs, rounded.weight, self.bias)
+        return functional.linear(inputs, rounded.effective().to(inputs.dtype), self.bias)

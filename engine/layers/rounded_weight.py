@@ -1,0 +1,137 @@
+"""A frozen weight with its ranges, its adapter and its current bits and rank.
+
+`effective` is the plain differentiable form, `hold` the fast one: computed once, used by every
+forward until `release`. Neither changes the frozen weight, so 16 bits and rank 0 give the original
+model back. Start with `RoundedWeight`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import SpecError
+from engine.layers.adapters import LoraPair
+from engine.layers.held_weight import HeldWeight
+from engine.layers.weight_ranges import WeightRanges, add_gradient
+from engine.quant.grouping import join, split
+from engine.quant.projection import LowRank, absorb, project
+from engine.quant.uniform import fake_quantize_reference
+from engine.specs.quantizer import BITS_UNQUANTIZED
+
+
+class RoundedWeight(nn.Module):
+    """FQ(W + s·B·A) at the current bits and rank.
+
+    Attributes:
+        weight: (O, I) frozen, in the model's dtype.
+        ranges: Ranges of the one width it can be rounded to, or None where it cannot.
+        adapter: The low-rank pair, or None.
+        num_groups: G, groups per row; 1 without ranges.
+        active_bits: Current width; 16 leaves the weight unrounded.
+        active_rank: Current rank; 0 leaves the adapter out.
+        held: The weight computed ahead, while held.
+    """
+
+    def __init__(
+        self, weight: nn.Parameter, *, ranges: WeightRanges | None, adapter: LoraPair | None
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.weight.requires_grad = False
+        self.ranges = ranges
+        self.adapter = adapter
+        self.num_groups = 1 if ranges is None else next(ranges.parameters()).shape[1]
+        self.active_bits = BITS_UNQUANTIZED if ranges is None else ranges.bits
+        self.active_rank = 0 if adapter is None else adapter.a.shape[0]
+        self.held: HeldWeight | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the frozen weight is used as it is."""
+        return self.active_bits == BITS_UNQUANTIZED and self.active_rank == 0
+
+    def set_bits(self, bits: int) -> None:
+        """Choose the width: 16, or the one this weight has ranges for.
+
+        Raises:
+            SpecError: When there are no ranges of that width.
+        """
+        known = [BITS_UNQUANTIZED] if self.ranges is None else [self.ranges.bits, BITS_UNQUANTIZED]
+        if bits not in known:
+            raise SpecError.at("bits", f"{bits} is not available here; choose one of {known}")
+        self.active_bits = bits
+
+    def set_rank(self, rank: int) -> None:
+        """Choose the rank: 0, or the adapter's.
+
+        Raises:
+            SpecError: When the adapter has another rank.
+        """
+        known = [0] if self.adapter is None else [0, self.adapter.a.shape[0]]
+        if rank not in known:
+            raise SpecError.at("rank", f"{rank} is not available here; choose one of {known}")
+        self.active_rank = rank
+
+    def effective(self) -> Tensor:
+        """Return the (O, I) weight the layer multiplies with, by autograd, in float32.
+
+        Slow: the graph of every step is kept. `hold` computes the same; tests compare the two.
+        """
+        weight = self.weight.float()
+        if self.adapter is not None and self.active_rank:
+            weight = weight + self.adapter.scaling * (self.adapter.b @ self.adapter.a)
+        if self.ranges is None or self.active_bits == BITS_UNQUANTIZED:
+            return weight
+        lower, width = self.ranges.ends()
+        grouped = split(weight, self.num_groups)
+        return join(fake_quantize_reference(grouped, lower, width, self.active_bits))
+
+    def hold(self, dtype: torch.dtype, *, trains: bool) -> HeldWeight | None:
+        """Compute the effective weight ahead and use it until `release`.
+
+        Args:
+            dtype: Dtype to keep it and multiply in.
+            trains: Whether gradients of adapter and ranges are wanted.
+
+        Returns:
+            The held weight; None where the frozen weight is used as it is.
+        """
+        self.held = None
+        if not self.is_plain:
+            self.held = HeldWeight(self._absorbed(dtype), self._project if trains else None)
+        return self.held
+
+    def release(self) -> None:
+        """Forget the weight computed ahead."""
+        self.held = None
+
+    def merge(self) -> None:
+        """Replace the frozen weight by the effective one and drop adapter and ranges; in place."""
+        self.weight.data.copy_(self._absorbed(torch.float32))
+        self.ranges = self.adapter = self.held = None
+        self.active_bits, self.active_rank = BITS_UNQUANTIZED, 0
+
+    def _absorbed(self, dtype: torch.dtype) -> Tensor:
+        pair = self._active_pair()
+        if self.ranges is None or self.active_bits == BITS_UNQUANTIZED:
+            if pair is None:
+                return self.weight.detach().to(dtype)
+            return torch.addmm(self.weight.float(), pair.b, pair.a, alpha=pair.scaling).to(dtype)
+        out = torch.empty(self.weight.shape, dtype=dtype, device=self.weight.device)
+        grid = self.ranges.grid()
+        return absorb(self.weight.detach(), pair, grid, out=out)
+
+    def _project(self, gradient: Tensor) -> None:
+        """Hand the gradient of the held weight on to adapter and ranges, and forget the weight."""
+        self.held = None
+        pair = self._active_pair()
+        if self.ranges is not None and self.active_bits != BITS_UNQUANTIZED:
+            grid = self.ranges.grid()
+            self.ranges.add_gradients(project(gradient, self.weight.detach(), pair, grid), grid)
+        if self.adapter is not None and pair is not None:
+            add_gradient(self.adapter.a, torch.mm(pair.b.t(), gradient).mul_(pair.scaling))
+            add_gradient(self.adapter.b, torch.mm(gradient, pair.a.t()).mul_(pair.scaling))
+
+    def _active_pair(self) -> LowRank | None:
+        return self.adapter.low_rank() if self.adapter is not None and self.active_rank else None

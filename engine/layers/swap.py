@@ -1,0 +1,126 @@
+"""Putting quantized layers in place of a model's own, and listing them. Start with `install`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import SpecError
+from engine.layer_patterns import is_selected
+from engine.layers.adapters import LoraPair
+from engine.layers.quantized_embedding import QuantizedEmbedding
+from engine.layers.quantized_linear import QuantizedLinear
+from engine.layers.rounded_weight import RoundedWeight
+from engine.layers.weight_ranges import WeightRanges, build_ranges
+from engine.quant.grouping import count_groups, split
+from engine.specs import AdapterSpec, IntegerQuantizer, LoraAdapter, QuantizerSpec
+
+Layers = dict[str, RoundedWeight]
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """What to put in: the two axes that shape a layer, and the seed of the adapters' start."""
+
+    quantizer: QuantizerSpec
+    adapter: AdapterSpec
+    seed: int
+
+
+def install(model: nn.Module, plan: LayerPlan) -> Layers:
+    """Replace the selected linear layers and embeddings of a model, in place.
+
+    A head tied to a selected embedding is replaced with it and shares its weight; the pair counts
+    as one layer, under the embedding's name, and is selected where either name is.
+
+    Args:
+        model: Any module with `nn.Linear` and `nn.Embedding` layers.
+        plan: Quantizer, adapter and seed.
+
+    Returns:
+        Layer name to rounded weight, in the model's order; empty where nothing is asked.
+
+    Raises:
+        SpecError: When no layer matches, or a group size or rank does not fit a layer.
+    """
+    generator = torch.Generator().manual_seed(plan.seed)
+    tied = _find_tied_names(model)
+    shared: dict[int, RoundedWeight] = {}
+    layers: Layers = {}
+    for name, module in list(model.named_modules()):
+        if not isinstance(module, nn.Linear | nn.Embedding):
+            continue
+        names = tied.get(id(module.weight), (name,))
+        if not any(_is_wanted(alias, module, plan) for alias in names):
+            continue
+        rounded = shared.get(id(module.weight))
+        if rounded is None:
+            adapted = isinstance(module, nn.Linear) and len(names) == 1
+            rounded = _build(name, module, plan, generator if adapted else None)
+            shared[id(module.weight)] = layers[name] = rounded
+        model.set_submodule(name, _replacement(module, rounded))
+    if not layers and not _asks_nothing(plan):
+        raise SpecError.at(
+            "quantizer.include", "no layer of this model is selected; use * or a layer's name"
+        )
+    return layers
+
+
+def _asks_nothing(plan: LayerPlan) -> bool:
+    is_integer = isinstance(plan.quantizer, IntegerQuantizer)
+    return not is_integer and not isinstance(plan.adapter, LoraAdapter)
+
+
+def _find_tied_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
+    """Map the id of every shared weight to the names of the modules that use it."""
+    names: dict[int, tuple[str, ...]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            names[id(module.weight)] = (*names.get(id(module.weight), ()), name)
+    return {key: value for key, value in names.items() if len(value) > 1}
+
+
+def _is_wanted(name: str, module: nn.Module, plan: LayerPlan) -> bool:
+    if isinstance(plan.quantizer, IntegerQuantizer):
+        return is_selected(name, plan.quantizer.include, plan.quantizer.exclude)
+    exclude = IntegerQuantizer().exclude
+    return isinstance(module, nn.Linear) and _adapter_for(name, plan, exclude) is not None
+
+
+def _adapter_for(name: str, plan: LayerPlan, exclude: tuple[str, ...] = ()) -> LoraAdapter | None:
+    if not isinstance(plan.adapter, LoraAdapter):
+        return None
+    return plan.adapter if is_selected(name, plan.adapter.target_modules, exclude) else None
+
+
+def _build(
+    name: str, module: nn.Linear | nn.Embedding, plan: LayerPlan, generator: torch.Generator | None
+) -> RoundedWeight:
+    weight = cast("nn.Parameter", module.weight)
+    adapter_spec = _adapter_for(name, plan) if generator is not None else None
+    try:
+        ranges = _build_ranges(weight, plan.quantizer)
+        adapter = None
+        if adapter_spec is not None and generator is not None:
+            adapter = LoraPair(weight.shape, adapter_spec, generator=generator)
+    except SpecError as error:
+        problem = error.problems[0]
+        raise SpecError.at(problem.field, f"{problem.message} (layer {name})") from error
+    return RoundedWeight(weight, ranges=ranges, adapter=adapter).to(weight.device)
+
+
+def _build_ranges(weight: Tensor, spec: QuantizerSpec) -> WeightRanges | None:
+    if not isinstance(spec, IntegerQuantizer):
+        return None
+    group_size = spec.group_size if spec.granularity == "group" else None
+    num_groups = count_groups(weight.shape[1], group_size)
+    return build_ranges(split(weight.detach(), num_groups), spec)
+
+
+def _replacement(module: nn.Linear | nn.Embedding, rounded: RoundedWeight) -> nn.Module:
+    if isinstance(module, nn.Embedding):
+        return QuantizedEmbedding(rounded, module.padding_idx)
+    return QuantizedLinear(rounded, module.bias)

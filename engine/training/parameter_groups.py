@@ -1,0 +1,67 @@
+"""What trains at which rate: adapters at one, ranges at another. Start with `build_optimizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_scheduler
+
+from engine.layers.rounded_weight import RoundedWeight
+from engine.specs import QatTraining
+
+ADAPTERS, RANGES = "adapters", "ranges"
+_SCHEDULERS = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
+
+
+def named_trainables(layers: Mapping[str, RoundedWeight]) -> dict[str, nn.Parameter]:
+    """Return every adapter and range by "layer/part.name", in the model's order."""
+    return {
+        f"{layer_name}/{part}.{name}": parameter
+        for layer_name, layer in layers.items()
+        for part, module in (("adapter", layer.adapter), ("ranges", layer.ranges))
+        if module is not None
+        for name, parameter in module.named_parameters()
+    }
+
+
+def build_optimizer(layers: Mapping[str, RoundedWeight], spec: QatTraining) -> AdamW:
+    """Build AdamW with a group of adapters and, where their rate is not zero, one of ranges.
+
+    Ranges are never decayed: decay would pull the grid together whatever the data says.
+    """
+    named = named_trainables(layers)
+    ranges = [value for name, value in named.items() if "/ranges." in name]
+    adapters = [value for name, value in named.items() if "/adapter." in name]
+    for parameter in ranges:
+        parameter.requires_grad = spec.range_learning_rate > 0
+    groups = [
+        {"params": adapters, "lr": spec.learning_rate, "weight_decay": spec.weight_decay},
+        {"params": ranges, "lr": spec.range_learning_rate, "weight_decay": 0.0},
+    ]
+    names = (ADAPTERS, RANGES)
+    kept = [
+        {**group, "name": name}
+        for group, name in zip(groups, names, strict=True)
+        if group["params"] and group["lr"]
+    ]
+    return AdamW(kept, betas=(0.9, 0.999), eps=1e-8, foreach=True)
+
+
+def build_scheduler(optimizer: AdamW, spec: QatTraining, total_steps: int) -> LambdaLR:
+    """Build the schedule; the warm-up is rounded to whole steps."""
+    scheduler: LambdaLR = get_scheduler(
+        _SCHEDULERS[spec.lr_scheduler_type],
+        optimizer,
+        num_warmup_steps=round(total_steps * spec.warmup_ratio),
+        num_training_steps=total_steps,
+    )
+    return scheduler
+
+
+def learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the current rate of each group by its name."""
+    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
