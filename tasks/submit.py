@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.errors import BitdialError, Problem, SpecError
+from engine.models.shapes import ModelShapes
 from engine.specs import ExperimentSpec, ResolvedSpec, resolve, to_yaml
 from tasks.naming import baseline_key, build_baseline, make_name
-from tasks.prediction import Estimate, check_request, estimate
+from tasks.prediction import Estimate, list_misfits, load_shapes, predict
 from tasks.settings import Settings
 from tasks.store.database import Database, open_database
 from tasks.store.records import RunRecord
@@ -79,8 +80,11 @@ def preview(desk: Desk, values: Mapping[str, Any], overrides: Sequence[str] = ()
         return Preview(None, "", None, error.problems)
     text = to_yaml(resolved.spec)
     try:
-        problems = check_request(desk.settings, resolved.spec)
-        predicted = estimate(desk.settings, desk.database, resolved.spec)
+        shapes = load_shapes(desk.settings, resolved.spec)
+        problems = list_misfits(resolved.spec, shapes)
+        predicted = None
+        if not problems:
+            predicted = predict(desk.database, desk.settings, resolved.spec, shapes=shapes)
     except BitdialError as error:
         return Preview(resolved, text, None, (_to_problem(error),))
     return Preview(resolved, text, predicted, problems)
@@ -97,14 +101,14 @@ def submit(
         SpecError: When the spec does not fit the model's layers.
         ModelError: When the model cannot be found.
     """
-    problems = check_request(desk.settings, resolved.spec)
+    shapes = load_shapes(desk.settings, resolved.spec)
+    problems = list_misfits(resolved.spec, shapes)
     if problems:
         raise SpecError(*problems)
-    new = build_new_run(desk, resolved, priority=priority)
+    new = _build_new_run(desk, resolved, shapes, priority=priority)
     baseline = None
     if with_baseline and not new.is_baseline:
-        spec = build_baseline(resolved.spec)
-        baseline = build_new_run(desk, ResolvedSpec(spec, {}, "baseline"), priority=priority)
+        baseline = _build_new_run(desk, _request_baseline(resolved), shapes, priority=priority)
     created = create_run(desk.database, new, baseline=baseline)
     wake(desk, created)
     return get_run(desk.database, created[-1])
@@ -155,10 +159,18 @@ def clone(desk: Desk, run_id: int) -> dict[str, Any]:
     return {**preset, **run.asked}
 
 
-def build_new_run(desk: Desk, resolved: ResolvedSpec, *, priority: int) -> NewRun:
+def _request_baseline(resolved: ResolvedSpec) -> ResolvedSpec:
+    """Ask for the baseline as a person would, so that it can be cloned."""
+    wanted = resolved.spec.model_dump(mode="json", include={"seed", "model", "evaluation"})
+    return ResolvedSpec(build_baseline(resolved.spec), wanted, "baseline")
+
+
+def _build_new_run(
+    desk: Desk, resolved: ResolvedSpec, shapes: ModelShapes, *, priority: int
+) -> NewRun:
     """Fill in what the store keeps of a request: name, baseline key, estimate."""
     spec = resolved.spec
-    predicted = estimate(desk.settings, desk.database, spec)
+    predicted = predict(desk.database, desk.settings, spec, shapes=shapes)
     return NewRun(
         name=make_name(spec),
         spec=_to_json(spec),
@@ -168,7 +180,7 @@ def build_new_run(desk: Desk, resolved: ResolvedSpec, *, priority: int) -> NewRu
         is_baseline=spec.is_baseline,
         queue=desk.settings.queue,
         priority=priority,
-        estimate=asdict(predicted) if predicted else None,
+        estimate=asdict(predicted),
     )
 
 

@@ -48,6 +48,18 @@ def list_past_runs(
     return tuple(run for run in past if run.device == past[0].device)
 
 
+def find_last_device(database: Database, queue: str) -> str | None:
+    """Return the device of the newest run of a queue that told its device, or None."""
+    query = (
+        select(Run.device)
+        .where(Run.device.is_not(None), Run.queue == queue)
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
+    with database.reading() as session:
+        return session.scalar(query)
+
+
 def _to_past(row: Run) -> PastRun:
     resources = row.resources or {}
     return PastRun(

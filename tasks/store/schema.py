@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.orm import Session
 
 import migrations
@@ -69,7 +69,9 @@ def is_current(database: Database) -> bool:
 def find_revision(database: Database) -> str | None:
     """Return the database's revision, or None for an empty one."""
     with database.reading() as session:
-        return MigrationContext.configure(session.connection()).get_current_revision()
+        if not inspect(session.connection()).has_table("alembic_version"):
+            return None
+        return session.scalar(text("SELECT version_num FROM alembic_version"))
 
 
 def get_head() -> str:

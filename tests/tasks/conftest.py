@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
         broker_url=None,
         lease_seconds=4,
         patrol_seconds=0.3,
-        hint_seconds=2,
+        hint_seconds=60,
         cancel_grace_seconds=1,
     )
 

@@ -1,7 +1,7 @@
 """An attempt process like the real one, whose runner counts instead of training.
 
-Started as `python -m tests.tasks.fake_attempt RUN_ID ATTEMPT PARENT`; what it does is decided by the
-run's name: "steps=N" counts so far at 20 steps a second, with a checkpoint every 5 steps.
+Started as `python -m tests.tasks.fake_attempt RUN_ID ATTEMPT PARENT`; what it does is decided by
+the run's name: "steps=N" counts so far at 20 steps a second, with a checkpoint every 5 steps.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from tasks.settings import Settings
 from tasks.store.measurements import list_scores, list_series
 from tasks.store.records import RunRecord
 from tasks.store.runs import get_run, list_attempts, list_stages
-from tasks.submit import Desk, cancel, wake
+from tasks.store.schema import upgrade
+from tasks.submit import Desk, cancel, open_desk, wake
 from tests.services import wait_until
 from tests.tasks.builders import environment_of, make_run
 
@@ -104,7 +105,7 @@ def test_a_queued_run_is_carried_out_and_recorded(
 def test_a_killed_attempt_goes_on_from_its_checkpoint_under_the_same_id(
     desk: Desk, broker: subprocess.Popen[bytes]
 ) -> None:
-    """kill -9 of the run's process costs only the steps since its last checkpoint."""
+    """A kill -9 of the run's process costs only the steps since its last checkpoint."""
     with worker(desk) as process:
         run_id = make_run(desk.database, "steps=60")
         wake(desk, [run_id])
@@ -119,7 +120,7 @@ def test_a_killed_attempt_goes_on_from_its_checkpoint_under_the_same_id(
 
 
 def test_a_killed_worker_loses_nothing(desk: Desk, broker: subprocess.Popen[bytes]) -> None:
-    """kill -9 of the worker ends the run's process, and the next worker finishes the run."""
+    """A kill -9 of the worker ends the run's process, and the next worker finishes the run."""
     with worker(desk) as process:
         run_id = make_run(desk.database, "steps=60")
         wake(desk, [run_id])
@@ -196,9 +197,6 @@ def test_a_worker_serves_postgres_and_redis(
     settings: Settings, postgres_address: str, redis_address: str
 ) -> None:
     """The same promises hold on Postgres and Redis: a killed attempt is finished by a second."""
-    from tasks.store.schema import upgrade
-    from tasks.submit import open_desk
-
     remote = settings.model_copy(
         update={"database_url": postgres_address, "broker_url": redis_address}
     )
