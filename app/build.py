@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.components.header import build_header
-from app.pages import leaderboard, new_experiment, run, runs
+from app.pages.leaderboard import build as build_leaderboard
+from app.pages.new_experiment import build as build_new_experiment
+from app.pages.run import build as build_run
+from app.pages.runs import build as build_runs
 from app.services import Services
 from app.text import shell
 
@@ -34,10 +37,10 @@ class Page:
 
 
 PAGES: tuple[Page, ...] = (
-    Page("Leaderboard", "/", leaderboard.build),
-    Page("New experiment", "/new", new_experiment.build),
-    Page("Runs", "/runs", runs.build),
-    Page("Run", "/run", run.build, listed=False),
+    Page("Leaderboard", "/", build_leaderboard),
+    Page("New experiment", "/new", build_new_experiment),
+    Page("Runs", "/runs", build_runs),
+    Page("Run", "/run", build_run, listed=False),
 )
 
 

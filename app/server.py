@@ -79,7 +79,7 @@ def main(settings: Settings) -> int:
     """Serve until interrupted.
 
     Returns:
-        0 after an orderly end; 2 where the address cannot be used, with a sentence on stderr.
+        0 after an orderly end; 2 where address or store cannot be used, with a sentence on stderr.
     """
     if not (is_local(settings.host) or settings.trusted_network):
         return _refuse(shell.HOST_OPEN.format(host=settings.host))
@@ -88,7 +88,10 @@ def main(settings: Settings) -> int:
     except OSError as error:
         return _refuse(_explain(error, settings))
     with listener:
-        services = open_services(settings)
+        try:
+            services = open_services(settings)
+        except BitdialError as error:
+            return _refuse(str(error))
         try:
             _serve(services, listener)
         finally:

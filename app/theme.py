@@ -40,6 +40,8 @@ SERIES_COLORS: tuple[str, ...] = (
     "#c26aa0",
     "#3fa3d6",
     "#c98a00",
+    "#8a63d2",
+    "#7b8190",
 )
 STATE_COLORS: dict[str, str] = {
     "draft": "#7b8190",

@@ -1,4 +1,6 @@
-// Keeps the address in step with the draft, leaves for the run after launch, and listens for Ctrl+Enter.
+// Keeps the address in step with the draft, announces edits of the form, leaves for the run after
+// launch, and listens for Ctrl+Enter.
+const PAUSE_MILLISECONDS = 120;
 const line = element.querySelector('.bd-draft');
 
 function show() {
@@ -27,5 +29,16 @@ function launch(event) {
   }
 }
 document.addEventListener('keydown', launch);
+
+// Gradio's text boxes announce key presses only: no paste, no deletion. The browser's own event tells
+// of both; the pause lets their values arrive and joins quick keystrokes.
+let pause = null;
+function noticeEdit(event) {
+  if (!line.isConnected) { document.removeEventListener('input', noticeEdit); return; }
+  if (!event.target.closest || !event.target.closest('.bd-field')) return;
+  clearTimeout(pause);
+  pause = setTimeout(() => trigger('edited'), PAUSE_MILLISECONDS);
+}
+document.addEventListener('input', noticeEdit);
 watch('value', show);
 show();

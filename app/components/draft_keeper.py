@@ -17,7 +17,8 @@ class DraftKeeper(gr.HTML):
 
     The value is `{"id": int | None, "revision": int, "tab": str, "note": str, "tone": str,
     "go": str}`: with an `id` the address becomes `?draft=ID` without a new page; `go` is an address
-    to leave for. Ctrl+Enter presses the button with the id given as `launch`.
+    to leave for. Ctrl+Enter presses the button with the id given as `launch`. Listen with
+    `keeper.edited(fn, ...)` for what a person changes in any field of class `bd-field`.
     """
 
     def __init__(self, *, elem_id: str, launch: str) -> None:

@@ -2,38 +2,33 @@
 const panel = element.querySelector('.bd-estimate');
 
 function tile({ title, value, note, key }) {
-  return dom.make('div', { class: 'bd-tile', 'data-key': key },
-    dom.make('dt', { text: title }), dom.make('dd', { text: value }),
-    note ? dom.make('dd', { class: 'note', text: note }) : null);
+  return make('div', { class: 'bd-tile', 'data-key': key },
+    make('dt', {}, title), make('dd', {}, value), note ? make('dd', { class: 'note' }, note) : null);
 }
 
 function bar(parts) {
-  const strips = parts.map(({ percent, color, name, size }) => dom.make('span', {
-    style: `width:${percent}%;background:${color}`, title: `${name}: ${size}`,
-  }));
-  return dom.make('div', { class: 'bd-bar', 'aria-hidden': 'true' }, ...strips);
+  return make('div', { class: 'bd-bar', 'aria-hidden': 'true' }, ...parts.map(
+    ({ percent, color, name, size }) => make('span', {
+      style: `width:${percent}%;background:${color}`, title: `${name}: ${size}`,
+    })));
 }
 
 function legend(parts, title) {
-  const rows = parts.map(({ name, size, color }) => dom.make('tr', {},
-    dom.make('th', { scope: 'row' },
-      dom.make('i', { style: `background:${color}` }), dom.make('span', { text: name })),
-    dom.make('td', { class: 'number', text: size })));
-  return dom.make('table', { class: 'bd-legend', 'aria-label': title }, ...rows);
+  return make('table', { class: 'bd-legend', 'aria-label': title }, ...parts.map(
+    ({ name, size, color }) => make('tr', {},
+      make('th', { scope: 'row' }, make('i', { style: `background:${color}` }), name),
+      make('td', {}, size))));
 }
 
 function show() {
   const value = props.value;
   if (!value) return;
-  if (value.why) {
-    dom.fill(panel, dom.make('p', { class: 'bd-estimate-why', text: value.why }));
-  } else {
-    dom.fill(panel,
-      dom.make('dl', { class: 'bd-tiles' }, ...value.tiles.map(tile)),
-      value.memory.length ? bar(value.memory) : null,
-      value.memory.length ? legend(value.memory, value.memory_title) : null,
-      dom.make('p', { class: 'bd-basis', text: value.basis }));
-  }
+  const parts = value.memory || [];
+  panel.replaceChildren(...(value.why ? [make('p', { class: 'bd-estimate-why' }, value.why)] : [
+    make('dl', { class: 'bd-tiles' }, ...value.tiles.map(tile)),
+    ...(parts.length ? [bar(parts), legend(parts, value.memory_title)] : []),
+    make('p', { class: 'bd-basis' }, value.basis),
+  ]));
   panel.dataset.state = value.why ? 'none' : 'shown';
 }
 watch('value', show);

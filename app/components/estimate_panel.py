@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.script import read_script
+from app.components.assembling import read_scripts
 from app.quantities import MIB, write_bytes, write_fixed, write_seconds
 from app.text import new_experiment as text
 from app.theme import SERIES_COLORS
@@ -24,7 +24,7 @@ class EstimatePanel(gr.HTML):
         super().__init__(
             value=value,
             html_template='<div class="bd-estimate" aria-live="polite"></div>',
-            js_on_load=read_script("estimate_panel.js"),
+            js_on_load=read_scripts("dom.js", "estimate_panel.js"),
             apply_default_css=False,
             elem_id=elem_id,
         )

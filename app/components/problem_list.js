@@ -7,31 +7,22 @@ function show() {
   const value = props.value || {};
   problems = value.problems || [];
   list.classList.toggle('bd-note-danger', problems.length > 0);
-  dom.fill(list, ...(problems.length ? [
-    dom.make('strong', { text: value.heading }),
-    dom.make('ul', {}, ...problems.map(entry)),
-  ] : []));
+  list.replaceChildren(...(problems.length
+    ? [make('strong', {}, value.heading), make('ul', {}, ...problems.map(entry))] : []));
   list.dataset.count = String(problems.length);
   mark();
 }
 
-function entry(problem) {
-  const item = dom.make('li');
-  if (problem.element) {
-    const link = dom.make('a', { href: `#${problem.element}`, text: problem.title });
-    link.addEventListener('click', (event) => {
-      event.preventDefault();
-      go(problem.element);
-    });
-    item.append(link, ' ');
-  } else if (problem.title) {
-    item.append(dom.make('strong', { text: problem.title }), ' ');
-  }
-  item.append(dom.make('span', { text: problem.message }));
-  return item;
+function entry({ element: id, title, message }) {
+  if (!id) return make('li', {}, make('strong', {}, title ? `${title}: ` : ''), message);
+  const go = (event) => {
+    event.preventDefault();
+    lead(id);
+  };
+  return make('li', {}, make('a', { href: `#${id}`, click: go }, title), `: ${message}`);
 }
 
-function go(id) {
+function lead(id) {
   const field = document.getElementById(id);
   if (!field) return;
   const folded = field.closest('.bd-advanced');
@@ -73,7 +64,7 @@ function setNote(field, message) {
   let note = document.getElementById(name);
   if (!note || !field.contains(note)) {
     if (note) note.remove();
-    note = dom.make('p', { id: name, class: 'bd-field-problem', 'data-field': field.id });
+    note = make('p', { id: name, class: 'bd-field-problem', 'data-field': field.id });
     field.append(note);
   }
   if (note.textContent !== message) note.textContent = message;

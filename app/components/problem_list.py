@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.script import read_script
+from app.components.assembling import read_scripts
 
 
 class ProblemList(gr.HTML):
@@ -23,7 +23,7 @@ class ProblemList(gr.HTML):
         super().__init__(
             value=value,
             html_template='<div class="bd-problems" role="status" aria-live="polite"></div>',
-            js_on_load=read_script("problem_list.js"),
+            js_on_load=read_scripts("dom.js", "problem_list.js"),
             apply_default_css=False,
             elem_id=elem_id,
         )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
-
 
 def read_script(name: str) -> str:
-    """Return the text of a `.js` file of this folder, for Gradio's `js_on_load`.
+    """Return the text of a `.js` file of this folder.
 
-    In it `element`, `props`, `trigger` and `watch` are in scope, and `dom` of `dom.js`. A quoted
-    event name in it becomes a listener of the component.
+    The file is the body of Gradio's `js_on_load`: `element`, `props`, `trigger` and `watch` are in
+    scope. A quoted event name in it becomes a listener of the component.
     """
-    shared = (_FOLDER / "dom.js").read_text(encoding="utf-8")
-    return f"{shared}\n{(_FOLDER / name).read_text(encoding='utf-8')}"
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import yaml
 
-from app.components.script import read_script
+from app.components.assembling import read_scripts
 from app.text import new_experiment as text
 from engine.specs import ResolvedSpec, iter_provenance, to_yaml
 
@@ -24,7 +24,7 @@ class SpecPanel(gr.HTML):
         super().__init__(
             value=value,
             html_template='<div class="bd-spec"></div>',
-            js_on_load=read_script("spec_panel.js"),
+            js_on_load=read_scripts("dom.js", "spec_panel.js"),
             apply_default_css=False,
             elem_id=elem_id,
             words={

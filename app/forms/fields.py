@@ -19,6 +19,7 @@ from engine.specs import ExperimentSpec
 
 FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines"]
 _WIDEST_DIAL = 8
+_LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
 _FIXED = frozenset({"version", "kind"})
 
@@ -42,6 +43,7 @@ class FormField:
             texts, one per line.
         help: The spec's own sentence.
         choices: Accepted values of a "choice" or "dial".
+        long: True where many characters are usual.
         optional: True where empty means None.
         conditions: All must hold for the field to matter.
     """
@@ -54,6 +56,7 @@ class FormField:
     default: Any
     unit: str | None
     choices: tuple[Any, ...]
+    long: bool
     optional: bool
     advanced: bool
     conditions: tuple[Condition, ...]
@@ -174,6 +177,7 @@ def _build_section(name: str, info: FieldInfo) -> Section:
         default=getattr(info.default, tag),
         unit=None,
         choices=tuple(variants),
+        long=False,
         optional=False,
         advanced=False,
         conditions=(),
@@ -224,6 +228,7 @@ def _build_field(info: FieldInfo, place: _Place) -> FormField:
         default=None if info.default is PydanticUndefined else info.default,
         unit=extra.get("unit"),
         choices=choices,
+        long=_limit(info, "max_length", 0) >= _LONG_CHARACTERS,
         optional=optional,
         advanced=bool(extra.get("advanced")),
         conditions=place.conditions,
@@ -251,8 +256,12 @@ def _kind_of(annotation: Any, info: FieldInfo) -> tuple[FieldKind, tuple[Any, ..
 
 def _dial_of(info: FieldInfo) -> tuple[int, ...]:
     """Return all accepted whole numbers where they are few, else nothing."""
-    low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
-    high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
+    low, high = _limit(info, "ge", None), _limit(info, "le", None)
     if low is None or high is None or high - low >= _WIDEST_DIAL:
         return ()
     return tuple(range(low, high + 1))
+
+
+def _limit(info: FieldInfo, name: str, otherwise: Any) -> Any:
+    """Return one of pydantic's limits of a field ("ge", "le", "max_length")."""
+    return next((getattr(m, name) for m in info.metadata if hasattr(m, name)), otherwise)

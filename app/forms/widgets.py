@@ -14,7 +14,6 @@ from gradio.components import Component
 from app.forms.fields import FormField
 from app.forms.values import write_widget
 
-_MANY_CHOICES = 5
 _PLAIN_TYPING = gr.InputHTMLAttributes(
     autocapitalize="off", autocorrect="off", spellcheck=False, autocomplete="off"
 )
@@ -22,25 +21,23 @@ _PLAIN_TYPING = gr.InputHTMLAttributes(
 
 def build_widget(field: FormField) -> Component:
     """Build the component of one field, with its default, label and help sentence."""
-    own = {
+    own: dict[str, Any] = {
         "label": field.label,
         "info": field.help,
         "value": write_widget(field, field.default),
         "elem_id": field.element,
-        "elem_classes": ["bd-field", f"bd-field-{field.kind}"],
+        "elem_classes": _classes(field),
         "visible": True,
     }
     if field.kind == "flag":
         return gr.Checkbox(**own)
     if field.kind in ("choice", "dial"):
-        return _build_choice(field, own)
+        return gr.Radio(choices=[(str(choice), choice) for choice in field.choices], **own)
     if field.kind == "lines":
         return gr.Textbox(lines=3, max_lines=8, html_attributes=_PLAIN_TYPING, **own)
     return gr.Textbox(lines=1, max_lines=1, html_attributes=_PLAIN_TYPING, **own)
 
 
-def _build_choice(field: FormField, own: dict[str, Any]) -> Component:
-    choices = [(str(choice), choice) for choice in field.choices]
-    if field.kind == "choice" and len(choices) > _MANY_CHOICES:
-        return gr.Dropdown(choices=choices, filterable=True, **own)
-    return gr.Radio(choices=choices, **own)
+def _classes(field: FormField) -> list[str]:
+    wide = ["bd-field-wide"] if field.long else []
+    return ["bd-field", f"bd-field-{field.kind}", *wide]

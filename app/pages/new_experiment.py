@@ -110,13 +110,8 @@ def _wire(
         return events.handle_open(editor, dict(request.query_params))
 
     gr.context.Context.root_block.load(open_page, None, filled, **_QUICK)
-    gr.on(
-        [widget.input for widget in form.widgets],
-        _bind(events.handle_edit, editor),
-        asked,
-        shown,
-        trigger_mode="always_last",
-        **_QUICK,
+    panels.draft.edited(
+        _bind(events.handle_edit, editor), asked, shown, trigger_mode="always_last", **_QUICK
     )
     preset.input(
         _bind(events.handle_preset, editor), asked, filled, trigger_mode="always_last", **_QUICK
