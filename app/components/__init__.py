@@ -1,8 +1,11 @@
 """Interactive pieces that Gradio has not, each a `gr.HTML` with its own JavaScript file.
 
-Rooms: `script.py` (reads a piece's JavaScript; `dom.js` is in each), `chart.py` (a Plotly figure
-with robust clicks and polling), `header.py` (product name, navigation, dark mode),
+Rooms: `script.py` and `assembling.py` (a piece's JavaScript and styles; `dom.js` is in most),
+`chart.py` (a Plotly figure with robust clicks and polling), `header.py` (product name, navigation,
+dark mode), `heading.py` (title of a page), `page_load.py` (what is called when a page opens),
 `problem_list.py` (what is wrong with a form), `estimate_panel.py` (what a run will cost),
-`spec_panel.py` (YAML with the origin of each line), `draft_keeper.py` (which draft a form is).
+`spec_panel.py` (YAML with the origin of each line), `draft_keeper.py` (which draft a form is),
+`run_table.py` (queue and history), `leaderboard_table.py` (finished runs), `run_header.py` (state
+and stages of a run), `facts.py` (sections of facts), `log_view.py` (a run's log).
 Templates are static; data reaches the page through `value` and is set with `textContent`.
 """

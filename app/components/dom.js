@@ -8,7 +8,7 @@ const ICONS = {
   succeeded: 'M5 12.5l4.5 4.5L19 7.5',
   failed: 'M6.5 6.5l11 11M17.5 6.5l-11 11',
   cancelled: 'M12 3a9 9 0 1 0 .01 0M5.7 18.3L18.3 5.7',
-  cancel: 'M7 7h10v10H7z',
+  cancel: 'M6 6h12v12H6z',
   retry: 'M4.5 12a7.5 7.5 0 1 0 2.4-5.5M4 4v4.5h4.5',
   clone: 'M9 9h11v11H9zM5 15H4V4h11v1',
   delete: 'M5 7h14M10 11v6M14 11v6M7 7l1 13h8l1-13M9 7V4h6v3',

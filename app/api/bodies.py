@@ -1,0 +1,62 @@
+"""A spec in the body of a request, as JSON or YAML. Start with `AskedValues`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from engine.errors import SpecError
+from engine.specs import parse_yaml
+from engine.specs.resolve import MAX_YAML_BYTES
+
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
+OPENAPI_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The fields that differ from the defaults, as in a spec file; may hold "
+        "`preset`. The complete form is at /api/v1/schema.",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object"},
+                "example": {"preset": "rtn", "quantizer": {"bits": 3}},
+            },
+            "application/yaml": {"schema": {"type": "string"}, "example": "preset: rtn\n"},
+        },
+    }
+}
+
+
+async def read_values(request: Request) -> dict[str, Any]:
+    """Read nested values from the body.
+
+    Raises:
+        SpecError: When the body is larger than 1 MB, or neither JSON nor YAML with fields.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_YAML_BYTES:
+            raise SpecError.at("", "the body is larger than 1 MB; a spec has a few dozen lines")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SpecError.at("", "the body is not UTF-8 text") from None
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    return parse_yaml(text) if kind.lower() in _YAML_TYPES else _parse_json(text)
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise SpecError.at(
+            "", "the body is not JSON; send JSON, or YAML with Content-Type: application/yaml"
+        ) from None
+    if not isinstance(values, dict):
+        raise SpecError.at("", 'the body holds no fields; start with {"preset": "rtn"}')
+    return values
+
+
+AskedValues = Annotated[dict[str, Any], Depends(read_values)]

@@ -1,0 +1,56 @@
+"""A run's model, method and evaluation setting in a few words. Start with `describe_method`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.specs.presets import find_preset
+from tasks.store.records import RunRecord
+
+UNQUANTIZED_BITS = 16
+
+
+def describe_model(run: RunRecord) -> str:
+    """Return the model's source without the "bundled:" in front and the folders above a file."""
+    source = str(_dig(run.spec, "model", "source") or "")
+    source = source.removeprefix("bundled:")
+    return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith(("/", ".", "~")) else source
+
+
+def nominal_bits(run: RunRecord) -> int:
+    """Return the width of the quantized layers; 16 where nothing is quantized."""
+    return int(_dig(run.spec, "quantizer", "bits") or UNQUANTIZED_BITS)
+
+
+def describe_method(run: RunRecord) -> str:
+    """Return the preset's title, or the four axes in a few words where there is no preset."""
+    preset = find_preset(run.preset or "")
+    if preset is not None:
+        return preset.title
+    if run.is_baseline:
+        return "16-bit baseline"
+    words = []
+    if _dig(run.spec, "training", "method") not in (None, "none"):
+        words.append(str(_dig(run.spec, "training", "method")).upper())
+    if _dig(run.spec, "adapter", "kind") not in (None, "none"):
+        words.append(str(_dig(run.spec, "adapter", "kind")).upper())
+    if words:
+        return " + ".join(words)
+    method = str(_dig(run.spec, "initialization", "method") or "untuned")
+    return method.replace("-", " ").capitalize()
+
+
+def describe_setting(run: RunRecord) -> str:
+    """Return what runs must share to be compared: model, evaluation data, part and windows."""
+    data, limit = _dig(run.spec, "evaluation", "data") or {}, _dig(run.spec, "evaluation", "limit")
+    source = str(data.get("source", "")).removeprefix("bundled:")
+    where = " ".join(str(part) for part in (source, data.get("config"), data.get("split")) if part)
+    windows = "all windows" if limit is None else f"{limit} windows"
+    length = _dig(run.spec, "evaluation", "max_length")
+    return f"{describe_model(run)} on {where}, {windows} of {length} tokens"
+
+
+def _dig(values: Any, *keys: str) -> Any:
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values

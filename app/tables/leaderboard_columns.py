@@ -1,0 +1,231 @@
+"""The columns of the leaderboard, each said once: title, unit, what it means, how to fill it.
+
+Fixed columns come first, then for every metric of the group its score and, where the baseline has
+one too, the difference, then what the run cost. Start with `list_columns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from app.quantities import unit_of, write_seconds
+from app.tables.cells import (
+    EMPTY,
+    Cell,
+    delta_cell,
+    number_cell,
+    score_cell,
+    share_cell,
+    size_cell,
+    text_cell,
+)
+from app.tables.describing import describe_method, describe_model, nominal_bits
+from tasks.store.records import LeaderboardRow, ScoreRecord
+
+Align = Literal["text", "number"]
+METRIC_TITLES = {
+    "perplexity": "Perplexity",
+    "kl_divergence": "KL divergence",
+    "top1_agreement": "Top-1 agreement",
+    "loss": "Loss",
+}
+METRIC_MEANINGS = {
+    "perplexity": "How surprised the model is by held-out text",
+    "kl_divergence": "Mean divergence from the 16-bit model's predictions, in nats per token",
+    "top1_agreement": "How often the most likely token is the 16-bit model's",
+}
+MEASURED_AGAINST_BASELINE = frozenset({"kl_divergence", "top1_agreement"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        id: Stable name, as in `?sort=-id`.
+        title: The header.
+        unit: Shown beside the title; "" where there is none.
+        description: One sentence for a person who hovers.
+        align: How it is set.
+        shown: Whether it is shown before anybody chooses.
+        fill: Makes the cell of a row.
+    """
+
+    id: str
+    title: str
+    description: str
+    fill: Callable[[LeaderboardRow], Cell]
+    unit: str = ""
+    align: Align = "number"
+    shown: bool = True
+
+
+def list_columns(rows: Iterable[LeaderboardRow]) -> tuple[Column, ...]:
+    """Return the columns for these rows: the fixed ones and those of their scores."""
+    members = tuple(rows)
+    titles = list_score_keys(members)
+    scores = {key: score for row in members for key, score in row.scores.items()}
+    compared = {key for row in members for key in row.baseline_scores}
+    measured: list[Column] = []
+    for key, title in titles.items():
+        measured.append(_score_column(key, title, scores[key]))
+        if key in compared and scores[key].metric not in MEASURED_AGAINST_BASELINE:
+            measured.append(_delta_column(key, title))
+    return (*DESCRIPTION, *measured, *COST)
+
+
+def list_score_keys(rows: Iterable[LeaderboardRow]) -> dict[str, str]:
+    """Return the scores these runs have, in the order of the columns: key to title.
+
+    Where a metric was measured on several benchmarks, its title names the benchmark too.
+    """
+    scores = {key: score for row in rows for key, score in row.scores.items()}
+    metrics = [score.metric for score in scores.values()]
+    titles = {}
+    for key, score in sorted(scores.items(), key=_metric_order):
+        titles[key] = name_metric(score.metric)
+        if metrics.count(score.metric) > 1:
+            titles[key] += f", {score.benchmark.partition('/')[2] or score.benchmark}"
+    return titles
+
+
+def name_metric(metric: str) -> str:
+    """Return the metric's title."""
+    return METRIC_TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def size_of(row: LeaderboardRow, part: str) -> float | None:
+    """Return "total_bytes", "original_bytes" or "effective_bits" where measured."""
+    value = (row.run.size or {}).get(part)
+    return float(value) if value is not None else None
+
+
+def order_of_metric(metric: str) -> int:
+    """Return where a metric stands among others: the well-known ones first."""
+    order = list(METRIC_TITLES)
+    return order.index(metric) if metric in order else len(order)
+
+
+def _metric_order(item: tuple[str, ScoreRecord]) -> tuple[int, str]:
+    return order_of_metric(item[1].metric), item[0]
+
+
+def _score_column(key: str, title: str, score: ScoreRecord) -> Column:
+    better = "lower is better" if score.direction == "lower" else "higher is better"
+    arrow = "↓" if score.direction == "lower" else "↑"
+    meaning = METRIC_MEANINGS.get(score.metric, f"{title} on {score.benchmark}")
+    return Column(
+        f"score:{key}",
+        title,
+        f"{meaning}; {better}. ± one standard error, n samples.",
+        lambda row: score_cell(row.scores.get(key)),
+        unit=f"{unit_of(score.metric)} {arrow}".strip(),
+    )
+
+
+def _delta_column(key: str, title: str) -> Column:
+    return Column(
+        f"delta:{key}",
+        f"Δ {title}",
+        f"{title} beside that of the untuned 16-bit baseline of the same setting.",
+        lambda row: _delta(row, key),
+        unit="to baseline",
+    )
+
+
+def _delta(row: LeaderboardRow, key: str) -> Cell:
+    if row.run.is_baseline:
+        return EMPTY
+    return delta_cell(row.scores.get(key), row.baseline_scores.get(key))
+
+
+def _share_of_original(row: LeaderboardRow) -> Cell:
+    return share_cell(size_of(row, "total_bytes"), size_of(row, "original_bytes"))
+
+
+def _size(row: LeaderboardRow) -> Cell:
+    share = _share_of_original(row)
+    note = "" if share is EMPTY else f"{share.text} % of 16-bit"
+    return replace(size_cell(size_of(row, "total_bytes")), note=note)
+
+
+def _seconds(row: LeaderboardRow) -> Cell:
+    stages = (row.run.resources or {}).get("seconds_by_stage") or {}
+    seconds = sum(stages.values()) if stages else None
+    return EMPTY if seconds is None else Cell(seconds, write_seconds(seconds))
+
+
+def _memory(row: LeaderboardRow) -> Cell:
+    return size_cell((row.run.resources or {}).get("peak_memory_bytes"))
+
+
+def _finished(row: LeaderboardRow) -> Cell:
+    moment = row.run.finished_at
+    return EMPTY if moment is None else Cell(moment.timestamp(), f"{moment:%Y-%m-%d %H:%M}")
+
+
+def _name(row: LeaderboardRow) -> Cell:
+    return replace(text_cell(row.run.name), note=describe_method(row.run))
+
+
+def _group_size(row: LeaderboardRow) -> Cell:
+    quantizer = row.run.spec.get("quantizer", {})
+    if quantizer.get("granularity") != "group":
+        return text_cell(str(quantizer.get("granularity") or ""))
+    return number_cell(float(quantizer["group_size"]), 0)
+
+
+DESCRIPTION = (
+    Column("name", "Run", "The run's name and method.", _name, align="text"),
+    Column(
+        "model",
+        "Model",
+        "Where the model comes from.",
+        lambda r: text_cell(describe_model(r.run)),
+        align="text",
+        shown=False,
+    ),
+    Column(
+        "method",
+        "Method",
+        "How it was compressed.",
+        lambda r: text_cell(describe_method(r.run)),
+        align="text",
+        shown=False,
+    ),
+    Column(
+        "bits",
+        "Bits",
+        "Width of the grid; 16 where nothing is quantized.",
+        lambda r: number_cell(nominal_bits(r.run), 0),
+    ),
+    Column("group_size", "Group", "Weights that share a scale.", _group_size, shown=False),
+    Column(
+        "effective_bits",
+        "Effective bits",
+        "Bits per quantized weight, scales and zero points counted.",
+        lambda r: number_cell(size_of(r, "effective_bits"), 2),
+    ),
+    Column(
+        "size",
+        "Size",
+        "The whole compressed model.",
+        _size,
+        unit="MiB",
+    ),
+    Column(
+        "share",
+        "Of 16-bit",
+        "Size as a share of the same model in 16 bits.",
+        _share_of_original,
+        unit="%",
+        shown=False,
+    ),
+)
+COST = (
+    Column("seconds", "Time", "Time the run took.", _seconds, shown=False),
+    Column("memory", "Peak memory", "Most memory in use.", _memory, unit="MiB", shown=False),
+    Column("finished", "Finished", "When the run finished.", _finished, unit="UTC", shown=False),
+)

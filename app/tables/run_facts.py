@@ -1,0 +1,209 @@
+"""What is known of a run beside its curves: scores, estimates, files, environment, attempts.
+
+Each function makes one section; `describe_facts` puts them in order. Start there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.quantities import (
+    NOTHING,
+    is_share,
+    unit_of,
+    write_bytes,
+    write_count,
+    write_fixed,
+    write_moment,
+    write_score,
+    write_seconds,
+    write_span,
+)
+from app.tables.cells import delta_cell
+from app.tables.leaderboard_columns import MEASURED_AGAINST_BASELINE, name_metric, order_of_metric
+from app.tables.sections import Fact, FactRow, Section, build_row
+from app.text import run as text
+from tasks.store.records import (
+    TERMINAL_STATES,
+    AttemptRecord,
+    FileRecord,
+    RunRecord,
+    ScoreRecord,
+)
+
+_Writer = Callable[[float | None], str]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the store knows of a run besides its own row.
+
+    Attributes:
+        scores: Its scores.
+        baseline_scores: Those of the baseline of its setting.
+        baseline_id: The baseline's run; None where none is finished.
+        files: Its files.
+        attempts: Its attempts, oldest first.
+    """
+
+    scores: tuple[ScoreRecord, ...]
+    baseline_scores: tuple[ScoreRecord, ...]
+    baseline_id: int | None
+    files: tuple[FileRecord, ...]
+    attempts: tuple[AttemptRecord, ...]
+
+
+def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
+    """Return the sections beside the curves."""
+    return (
+        describe_scores(run, found),
+        describe_estimates(run),
+        describe_files(found.files),
+        describe_environment(run),
+        describe_attempts(found.attempts),
+    )
+
+
+def describe_scores(run: RunRecord, found: Findings) -> Section:
+    """Return scores with error and count, beside the baseline's."""
+    theirs = {(score.benchmark, score.metric): score for score in found.baseline_scores}
+    rows = [
+        _score_row(run, score, theirs.get((score.benchmark, score.metric)))
+        for score in sorted(found.scores, key=lambda score: order_of_metric(score.metric))
+    ]
+    note = ""
+    if rows and not run.is_baseline:
+        note = text.NO_BASELINE
+        if found.baseline_id is not None:
+            note = text.BASELINE_NOTE.format(id=found.baseline_id)
+    empty = text.NO_RESULTS_ENDED if run.state in TERMINAL_STATES else text.NO_RESULTS
+    return Section(
+        "scores",
+        text.RESULTS,
+        tuple(rows),
+        empty,
+        columns=text.SCORE_COLUMNS,
+        numbers=(1, 2, 3),
+        note=note,
+    )
+
+
+def describe_estimates(run: RunRecord) -> Section:
+    """Return what was predicted beside what was measured."""
+    guess, size, used = run.estimate or {}, run.size or {}, run.resources or {}
+    stages = used.get("seconds_by_stage") or {}
+    seconds = sum(stages.values()) if stages else None
+    memory = (guess.get("peak_memory_bytes"), used.get("peak_memory_bytes"))
+    rows = (
+        _estimate_row(text.SIZE, guess.get("total_bytes"), size.get("total_bytes"), write_bytes),
+        _estimate_row(
+            text.EFFECTIVE_BITS,
+            guess.get("effective_bits"),
+            size.get("effective_bits"),
+            _write_bits,
+        ),
+        _estimate_row(text.MEMORY, *memory, write_bytes),
+        _estimate_row(text.TIME, guess.get("seconds"), seconds, write_seconds),
+    )
+    known = any(part is not None for part in (*guess.values(), *size.values(), *stages.values()))
+    basis = text.BASIS.format(basis=guess["basis"]) if guess.get("basis") else ""
+    return Section(
+        "estimates",
+        text.ESTIMATES,
+        rows if known else (),
+        text.NO_ESTIMATE,
+        columns=text.ESTIMATE_COLUMNS,
+        numbers=(1, 2, 3),
+        note=basis,
+    )
+
+
+def describe_files(files: Sequence[FileRecord]) -> Section:
+    """Return files with size, SHA-256 and download."""
+    rows = tuple(
+        build_row(
+            Fact(record.path.rpartition("/")[2], note=record.kind, title=record.path),
+            write_bytes(record.size_bytes),
+            Fact(
+                record.sha256[:10],
+                title=record.sha256,
+                mono=True,
+                copies=record.sha256,
+                copy_label=text.COPY_HASH.format(name=record.path.rpartition("/")[2]),
+            ),
+            Fact(
+                text.DOWNLOAD,
+                href=f"/api/v1/runs/{record.run_id}/files/{record.id}",
+                is_download=True,
+            ),
+        )
+        for record in files
+    )
+    return Section(
+        "files", text.FILES, rows, text.NO_FILES, columns=text.FILE_COLUMNS, numbers=(1,)
+    )
+
+
+def describe_environment(run: RunRecord) -> Section:
+    """Return versions, device, dtype, seed and commit as the worker saw them."""
+    rows = tuple(
+        build_row(name.replace("_", " "), Fact(str(value), mono=True))
+        for name, value in sorted(run.environment.items())
+    )
+    return Section("environment", text.ENVIRONMENT, rows, text.NO_ENVIRONMENT)
+
+
+def describe_attempts(attempts: Sequence[AttemptRecord]) -> Section:
+    """Return who tried the run, when, and how it ended."""
+    rows = tuple(
+        build_row(
+            str(attempt.number),
+            Fact(attempt.owner, mono=True, note=write_moment(attempt.started_at)),
+            write_span(attempt.started_at, attempt.ended_at),
+            attempt.outcome or text.STILL_RUNNING,
+        )
+        for attempt in reversed(attempts)
+    )
+    return Section("attempts", text.ATTEMPTS, rows, text.NO_ATTEMPTS, columns=text.ATTEMPT_COLUMNS)
+
+
+def _write_bits(bits: float | None) -> str:
+    return NOTHING if bits is None else write_fixed(bits, 2)
+
+
+def _score_row(run: RunRecord, score: ScoreRecord, baseline: ScoreRecord | None) -> FactRow:
+    arrow = "↓" if score.direction == "lower" else "↑"
+    better = "lower is better" if score.direction == "lower" else "higher is better"
+    where = score.benchmark.partition("/")[2].removeprefix("bundled:") or score.benchmark
+    name = Fact(f"{name_metric(score.metric)} {arrow}", note=where, title=better)
+    value = Fact(
+        _write_with_unit(score),
+        note=f"n = {write_count(score.num_samples)}",
+        mark=text.LIMIT if score.limited else "",
+        title=text.LIMIT_HINT if score.limited else "",
+    )
+    if run.is_baseline or baseline is None:
+        return build_row(name, value, "–", "–")
+    theirs = write_score(score.metric, baseline.value, baseline.standard_error)
+    if score.metric in MEASURED_AGAINST_BASELINE:
+        return build_row(name, value, theirs, "–")
+    delta = delta_cell(score, baseline)
+    return build_row(name, value, theirs, Fact(delta.text, note=delta.note, tone=delta.tone))
+
+
+def _write_with_unit(score: ScoreRecord) -> str:
+    """Write a score with its unit, which a share has already."""
+    text = write_score(score.metric, score.value, score.standard_error)
+    unit = "" if is_share(score.metric) else unit_of(score.metric)
+    return f"{text} {unit}".rstrip()
+
+
+def _estimate_row(
+    title: str, guess: float | None, measured: float | None, write: _Writer
+) -> FactRow:
+    off = "–"
+    if guess and measured is not None:
+        percent = 100 * (measured / guess - 1)
+        off = f"{'+' if percent >= 0 else '−'}{write_fixed(abs(percent), 1)} %"
+    return build_row(title, write(guess), write(measured), off)

@@ -1,0 +1,125 @@
+"""The head of a run's page as values: name, state, stages, progress, failure.
+
+How it looks stands in `app/components/run_header.js`. Start with `describe_header`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.quantities import write_count, write_seconds
+from app.tables.describing import describe_method, describe_model, nominal_bits
+from app.tables.run_actions import elapsed_seconds, list_actions, progress_ratio
+from app.text import run as text
+from app.text import runs as runs_text
+from tasks.store.records import TERMINAL_STATES, RunRecord, StageRecord
+
+
+def describe_missing(title: str, hint: str) -> dict[str, Any]:
+    """Return the head of a page that has no run to show."""
+    missing = {"title": title, "hint": hint, "action": text.TO_RUNS}
+    return {"back": text.HEADER["back"], "missing": missing}
+
+
+def describe_header(
+    run: RunRecord, stages: Sequence[StageRecord], *, num_before: int | None = None
+) -> dict[str, Any]:
+    """Return the head of a run's page.
+
+    Args:
+        run: The run.
+        stages: Stages of its newest attempt, in order.
+        num_before: How many queued runs go before it; None where it is not queued.
+    """
+    return {
+        "back": text.HEADER["back"],
+        "run": {
+            "id": run.id,
+            "name": run.name,
+            "state": run.state,
+            "actions": list(list_actions(run)),
+        },
+        "state": runs_text.STATES[run.state],
+        "sub": " · ".join(_list_words(run)),
+        "stages": _list_steps(run, stages),
+        "progress": _describe_progress(run),
+        "failure": _describe_failure(run),
+        "hint": _write_hint(run, num_before),
+        "words": {"traceback": text.HEADER["traceback"], "stages": text.HEADER["stages"]},
+    }
+
+
+def _list_words(run: RunRecord) -> list[str]:
+    words = [f"#{run.id}", describe_model(run), describe_method(run), f"{nominal_bits(run)} bits"]
+    if run.device:
+        words.append(run.device)
+    if run.attempt > 1:
+        words.append(text.HEADER["attempt"].format(number=run.attempt))
+    elapsed = elapsed_seconds(run)
+    if elapsed is not None:
+        words.append(write_seconds(elapsed))
+    return words
+
+
+def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str, str]]:
+    """Return the stages the run had and those it will have, each with its status."""
+    is_current = run.state not in ("queued", "draft")
+    seen = {stage.name: stage for stage in stages} if is_current else {}
+    names = _plan(run)
+    names += [name for name in seen if name not in names]
+    if run.state in TERMINAL_STATES and not seen:
+        return []
+    return [_describe_step(run, name, seen.get(name)) for name in names]
+
+
+def _plan(run: RunRecord) -> list[str]:
+    is_trained = run.spec.get("training", {}).get("method", "none") != "none"
+    return [name for name in text.STAGES if name != "train" or is_trained]
+
+
+def _describe_step(run: RunRecord, name: str, stage: StageRecord | None) -> dict[str, str]:
+    title = text.STAGES.get(name, name.replace("_", " ").capitalize())
+    if stage is None:
+        return {"title": title, "status": "todo", "took": ""}
+    if stage.seconds is not None and (name != run.stage or run.state != "failed"):
+        return {"title": title, "status": "done", "took": write_seconds(stage.seconds)}
+    status = {"running": "now", "succeeded": "done", "failed": "failed"}.get(run.state, "cancelled")
+    return {"title": title, "status": status, "took": write_seconds(stage.seconds)}
+
+
+def _describe_progress(run: RunRecord) -> dict[str, Any] | None:
+    if run.state != "running" or run.stage is None:
+        return None
+    ratio = progress_ratio(run)
+    title = text.STAGES.get(run.stage, run.stage)
+    counted = ""
+    if run.progress_total:
+        counted = f" {write_count(run.progress_done)} / {write_count(run.progress_total)}"
+    eta = "" if run.eta_seconds is None else write_seconds(run.eta_seconds)
+    return {
+        "label": text.HEADER["progress"].format(stage=title),
+        "text": f"{title}{counted}",
+        "percent": None if ratio is None else round(100 * ratio),
+        "eta": text.HEADER["eta"].format(time=eta) if eta else "",
+    }
+
+
+def _describe_failure(run: RunRecord) -> dict[str, str] | None:
+    if run.state != "failed":
+        return None
+    return {
+        "title": text.FAILURES.get(run.failure_kind or "bug", text.FAILURES["bug"]),
+        "message": run.failure_message or "",
+        "traceback": run.failure_traceback or "",
+    }
+
+
+def _write_hint(run: RunRecord, num_before: int | None) -> str:
+    if run.control == "cancel" and run.state == "running":
+        return text.HEADER["stopping"]
+    if run.state != "queued":
+        return ""
+    if num_before:
+        return text.HEADER["waiting_behind"].format(count=num_before)
+    return text.HEADER["waiting_next"]

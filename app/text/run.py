@@ -1,0 +1,118 @@
+"""Words of the Run page and its figure."""
+
+from typing import Final
+
+TITLE = "Run"
+
+# no such run
+NO_ID = "No run is chosen"
+NO_ID_HINT = "The address of a run ends in ?id= and its number."
+BAD_ID = "“{given}” is not the number of a run"
+UNKNOWN = "There is no run {given}"
+UNKNOWN_HINT = "It may have been deleted."
+TO_RUNS = "See all runs"
+HEADER: Final[dict[str, str]] = {
+    "timer": "Time",
+    "eta": "about {time} left",
+    "traceback": "Traceback",
+    "stages": "Stages",
+    "progress": "Progress of {stage}",
+    "waiting_behind": "{count} runs go before it",
+    "waiting_next": "Next in the queue; a worker takes it when one is free.",
+    "stopping": "Asked to stop; ends within a step.",
+    "back": "Runs",
+    "attempt": "attempt {number}",
+    "yaml": "YAML",
+}
+FAILURES: Final[dict[str, str]] = {
+    "spec": "The request cannot be carried out",
+    "data": "The model or data cannot be used",
+    "out_of_memory": "The device has too little memory",
+    "diverged": "Training diverged",
+    "lost": "The worker was lost",
+    "bug": "An unexpected error",
+}
+STAGES: Final[dict[str, str]] = {
+    "load": "Load",
+    "initialize": "Initialize",
+    "train": "Train",
+    "evaluate": "Evaluate",
+}
+
+# curves
+CURVES = "Training"
+LOG_SCALE = "Logarithmic axes"
+LOSS_AXIS = "Loss"
+RATE_AXIS = "Learning rate"
+THROUGHPUT_AXIS = "tok/s"
+STEP_AXIS = "Step"
+CURVE_NAMES: Final[dict[str, str]] = {
+    "train/loss": "Loss",
+    "train/learning_rate": "Learning rate, adapters",
+    "train/range_learning_rate": "Learning rate, ranges",
+    "train/tokens_per_second": "Throughput",
+}
+CURVES_LABEL = "Curves against training steps: {names}"
+THINNED = "{shown} of {total} points shown, peaks kept"
+NO_TRAINING = "This run trains nothing; it is measured as initialized."
+NO_CURVES_YET = "Curves appear here with the first training step."
+NO_CURVES_ENDED = "The run ended before its first training step."
+
+# log
+LOG: Final[dict[str, str]] = {
+    "title": "Log",
+    "level": "Least level",
+    "search": "Search the log",
+    "follow": "Follow",
+    "empty": "Nothing is logged yet.",
+    "no_match": "No line matches.",
+    "truncated": "Only the newest {count} lines are kept on this page.",
+    "lines": "Log lines",
+    "attempt": "attempt {number}",
+}
+
+# facts
+RESULTS = "Scores"
+NO_RESULTS = "Scores appear when the run has been evaluated."
+NO_RESULTS_ENDED = "The run ended before it was evaluated."
+SCORE_COLUMNS = ("Metric", "This run", "Baseline", "Difference")
+LIMIT = "limit"
+LIMIT_HINT = "Measured on a part of the data only."
+BASELINE_NOTE = "The baseline is the untuned 16-bit model, run {id}."
+NO_BASELINE = "The 16-bit baseline of this setting is not measured yet."
+ESTIMATES = "Estimated and measured"
+ESTIMATE_COLUMNS = ("Quantity", "Estimated", "Measured", "Off by")
+SIZE = "Size"
+EFFECTIVE_BITS = "Effective bits"
+MEMORY = "Peak memory"
+TIME = "Time"
+OF_ORIGINAL = "{share} % of 16-bit"
+NO_ESTIMATE = "Nothing was estimated for this run."
+BASIS = "Time rests on {basis}."
+FILES = "Files"
+FILE_COLUMNS = ("File", "Size", "SHA-256", "")
+NO_FILES = "No files."
+DOWNLOAD = "Download"
+COPY_HASH = "Copy the SHA-256 of {name}"
+ENVIRONMENT = "Environment"
+NO_ENVIRONMENT = "Recorded when a worker starts the run."
+ATTEMPTS = "Attempts"
+ATTEMPT_COLUMNS = ("No.", "Worker", "Took", "Outcome")
+NO_ATTEMPTS = "No worker has taken this run yet."
+STILL_RUNNING = "running"
+
+# spec
+SPEC = "Spec"
+SPEC_COLUMNS = ("Field", "Value", "From")
+SPEC_NOTE = "Every value this run used, and where it came from."
+ORIGINS: Final[dict[str, str]] = {"set": "set", "preset": "preset", "default": "default"}
+ORIGIN_HINTS: Final[dict[str, str]] = {
+    "set": "Written by the person who asked.",
+    "preset": "From the preset {preset}.",
+    "default": "Nobody chose; this is the default.",
+}
+DOWNLOAD_YAML = "Download YAML"
+COPY_YAML = "Copy YAML"
+COPIED = "Copied"
+EMPTY_VALUE = "none"
+FOLD: Final[dict[str, str]] = {"more": "Show {count} defaults", "less": "Hide {count} defaults"}
