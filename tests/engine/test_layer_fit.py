@@ -1,0 +1,81 @@
+"""Specs that do not fit their model are refused with what would be accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.layer_fit import check_fit
+from engine.models.shapes import ModelShapes, read_shapes
+from engine.specs import ExperimentSpec, ModelSpec, resolve
+from tests.tiny_models import save_llama
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> ModelShapes:
+    folder = save_llama(tmp_path_factory.mktemp("models") / "llama", tied=True)
+    return read_shapes(ModelSpec(source=str(folder)), data_folder=folder)
+
+
+def spec_of(*overrides: str, **values: Any) -> ExperimentSpec:
+    return resolve({"preset": "qat-lora", **values}, overrides).spec
+
+
+def problems_of(shapes: ModelShapes, *overrides: str) -> dict[str, str]:
+    base = ("quantizer.group_size=32", "adapter.r=8")
+    return {
+        problem.field: problem.message for problem in check_fit(spec_of(*base, *overrides), shapes)
+    }
+
+
+def test_fitting(shapes: ModelShapes) -> None:
+    """A spec that fits has no problems, and neither has the baseline."""
+    assert problems_of(shapes) == {}
+    assert check_fit(resolve({"preset": "baseline"}).spec, shapes) == ()
+
+
+def test_group_size(shapes: ModelShapes) -> None:
+    """A group size that does not divide a layer names the layer, its inputs and the choices."""
+    message = problems_of(shapes, "quantizer.group_size=64")["quantizer.group_size"]
+    assert message == (
+        "64 does not divide the 96 inputs of model.layers.0.mlp.down_proj; choose one of 8, 16, "
+        "32, or quantizer.granularity channel"
+    )
+
+
+@pytest.mark.parametrize("group_size", [8, 16, 32])
+def test_accepted_group_sizes(shapes: ModelShapes, group_size: int) -> None:
+    """Every group size that is named as accepted is accepted."""
+    assert problems_of(shapes, f"quantizer.group_size={group_size}") == {}
+
+
+def test_channels_need_no_group_size(shapes: ModelShapes) -> None:
+    """The group size does not matter per channel, nor for layers that are left out."""
+    bad = "quantizer.group_size=64"
+    assert problems_of(shapes, bad, "quantizer.granularity=channel") == {}
+    assert problems_of(shapes, bad, "quantizer.exclude=[lm_head, '*embed*', '*down_proj']") == {}
+
+
+def test_rank(shapes: ModelShapes) -> None:
+    """A rank above the smaller side of a layer names that layer and the largest rank."""
+    message = problems_of(shapes, "adapter.r=33")["adapter.r"]
+    assert message == (
+        "33 is more than model.layers.0.self_attn.k_proj (32 × 64) allows; use at most 32"
+    )
+    assert problems_of(shapes, "adapter.r=32") == {}
+    assert problems_of(shapes, "adapter.r=64", "adapter.target_modules=['*q_proj']") == {}
+
+
+def test_patterns_without_a_layer(shapes: ModelShapes) -> None:
+    """Patterns that select nothing are refused with names that would."""
+    found = problems_of(shapes, "quantizer.include=['*.experts.*']")
+    assert "model.layers.0.mlp.down_proj" in found["quantizer.include"]
+    found = problems_of(shapes, "adapter.target_modules=[q_proj]")
+    assert set(found) == {"adapter.target_modules"}
+
+
+def test_all_problems_at_once(shapes: ModelShapes) -> None:
+    """Several misfits are all told."""
+    found = problems_of(shapes, "quantizer.group_size=64", "adapter.r=100")
+    assert set(found) == {"quantizer.group_size", "adapter.r"}
