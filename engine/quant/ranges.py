@@ -98,6 +98,10 @@ def symmetric_scale(grouped: Tensor, bits: int) -> Tensor:
 def asymmetric_grid(low: Tensor, extent: Tensor, bits: int) -> Grid:
     """Snap a range so that zero is exactly a point of the grid, growing it rather than shrinking.
 
+    Where an end lies less than half a step beyond zero, it moves to zero. The published code
+    leaves such a range alone and so shifts every weight of the group by that distance; fitted
+    ranges have no such ends, trained ones do.
+
     Args:
         low: (O, G) lower end, of either sign.
         extent: (O, G) width; its magnitude counts.
@@ -108,10 +112,12 @@ def asymmetric_grid(low: Tensor, extent: Tensor, bits: int) -> Grid:
     lower = low.clamp(max=0)
     upper = (extent.abs() + TINY + low).clamp(min=TINY)
     zero_point = torch.round(-lower * (top / (upper - lower)))
-    # Two ways make zero a point of the grid: move the lower end or the upper. Take the wider.
+    # Two ways make zero a point of the grid: move the lower end or the upper. Take the wider, or
+    # the only one that does where zero is nearest to an end.
     moved_lower = torch.where(zero_point < top, zero_point / (zero_point - top) * upper, lower)
     moved_upper = torch.where(zero_point > 0, (zero_point - top) / zero_point * lower, upper)
-    is_lower = (upper - moved_lower) > (moved_upper - lower)
+    is_wider = (upper - moved_lower) > (moved_upper - lower)
+    is_lower = (zero_point == 0) | (is_wider & (zero_point < top))
     lower = torch.where(is_lower, moved_lower, lower)
     width = torch.where(is_lower, upper, moved_upper) - lower
     return Grid(lower, width, torch.round(-lower * (top / width)), bits)

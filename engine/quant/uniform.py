@@ -53,6 +53,7 @@ def fake_quantize_reference(grouped: Tensor, lower: Tensor, width: Tensor, bits:
     """
     lower, width = lower.unsqueeze(-1), width.unsqueeze(-1)
     step = width / num_levels(bits)
-    steps = torch.minimum(torch.maximum(grouped - lower, torch.zeros_like(width)), width) / step
+    # clamp, unlike minimum and maximum, leaves a weight exactly on an end its whole gradient
+    steps = torch.clamp(grouped - lower, torch.zeros_like(width), width) / step
     rounded = steps + (steps.round() - steps).detach()
     return lower + rounded * step
