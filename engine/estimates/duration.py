@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import Workload, count_workload
-from engine.models.shapes import ModelShapes
+from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import ExperimentSpec
 
 FLOPS_PER_CORE = 4e10
@@ -63,7 +63,8 @@ def estimate_duration(
     parts = {
         "load": speed.load_seconds or _load_seconds(shapes),
         "teach": work.teach_tokens / forward,
-        "initialize": work.calibration_tokens / calibration,
+        "initialize": work.calibration_tokens / calibration
+        + _rounding_seconds(list_quantized(spec, shapes), speed),
         "train": _train_seconds(spec, shapes, work, speed),
         "evaluate": work.evaluate_tokens / forward,
     }
@@ -85,10 +86,15 @@ def _train_seconds(
     num_trained = sum(layer.num_weights for layer in trained)
     num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
-    cores = speed.num_cores if speed.device == "cpu" else 1
     products = work.train_tokens * (4 * num_multiplied + 2 * num_trained) / flops
-    rounding = work.train_steps * num_trained * STEP_SECONDS_PER_WEIGHT[speed.device] / cores
-    return products + rounding
+    return products + work.train_steps * _rounding_seconds(trained, speed)
+
+
+def _rounding_seconds(layers: tuple[LayerShape, ...], speed: SpeedBasis) -> float:
+    """Return the time to round every weight of these layers once."""
+    cores = speed.num_cores if speed.device == "cpu" else 1
+    num_weights = sum(layer.num_weights for layer in layers)
+    return num_weights * STEP_SECONDS_PER_WEIGHT[speed.device] / cores
 
 
 def _judge(work: Workload, speed: SpeedBasis) -> tuple[float, str]:
