@@ -44,7 +44,8 @@ def main() -> None:
         sys.exit(EXIT_BAD_REQUEST)
     except BitdialError as error:
         _complain(str(error))
-        sys.exit(EXIT_BAD_REQUEST if error.kind == "spec" else EXIT_FAILED)
+        is_asked_wrong = error.kind == "spec" or bool(error.field)
+        sys.exit(EXIT_BAD_REQUEST if is_asked_wrong else EXIT_FAILED)
     except OSError as error:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         sys.exit(EXIT_FAILED)

@@ -93,6 +93,9 @@ def _wait_and_report(settings: Settings, running: Running) -> None:
     finally:
         desk.database.dispose()
     num_succeeded = sum(run.state == "succeeded" for run in runs)
+    if running.asked_to_stop.is_set():
+        say("stopped before the end; the next start goes on from here")
+        raise typer.Exit(1)
     if num_succeeded < len(runs):
         say(f"{len(runs) - num_succeeded} of {len(runs)} runs did not succeed")
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from app.commands.showing import say
@@ -14,6 +15,15 @@ from tasks.store.runs import get_run
 
 _LOOK_SECONDS = 0.5
 _SPEAK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """What was said last of a run, and when."""
+
+    at: float
+    topic: tuple[str, str | None]
+    sentence: str
 
 
 def follow(
@@ -34,7 +44,7 @@ def follow(
     Returns:
         The runs as last seen.
     """
-    spoken: dict[int, tuple[float, str]] = {}
+    spoken: dict[int, _Spoken] = {}
     while True:
         runs = tuple(get_run(database, run_id) for run_id in run_ids)
         for run in runs:
@@ -59,13 +69,14 @@ def describe_progress(run: RunRecord) -> str:
     return words
 
 
-def _speak(run: RunRecord, spoken: dict[int, tuple[float, str]], file: TextIO | None) -> None:
+def _speak(run: RunRecord, spoken: dict[int, _Spoken], file: TextIO | None) -> None:
     """Say what is new: a state or stage at once, progress within one now and then."""
-    topic = f"{run.state}/{run.stage}" if run.state == "running" else run.state
-    at, before = spoken.get(run.id, (0.0, ""))
-    now = time.monotonic()
-    is_due = run.state == "running" and now - at > _SPEAK_SECONDS
-    if topic == before and not is_due:
+    topic = (run.state, run.stage if run.state == "running" else None)
+    before = spoken.get(run.id)
+    now, sentence = time.monotonic(), describe_progress(run)
+    if before is not None and before.sentence == sentence:
         return
-    spoken[run.id] = (now, topic)
-    say(f"#{run.id} {run.name}: {describe_progress(run)}", file=file)
+    if before is not None and before.topic == topic and now - before.at < _SPEAK_SECONDS:
+        return
+    spoken[run.id] = _Spoken(now, topic, sentence)
+    say(f"#{run.id} {run.name}: {sentence}", file=file)

@@ -69,7 +69,7 @@ def everything_up(settings: Settings, *, parts: tuple[Part, ...]) -> Iterator[Ru
 
 def list_parts(settings: Settings, *, with_web: bool) -> tuple[Part, ...]:
     """Return what must run here for these settings, in the order of their start."""
-    parts = [Part("worker", ("-m", "tasks.worker"))]
+    parts = [Part("worker", ("-m", "tasks.worker"), grace_seconds=15.0)]
     if settings.broker_url is None:
         parts.insert(0, Part("broker", ("-m", "tasks.broker")))
     if with_web:

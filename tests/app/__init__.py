@@ -1,0 +1,1 @@
+"""Promises of pages, REST and the command line."""
