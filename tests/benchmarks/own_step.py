@@ -1,0 +1,144 @@
+"""Our side of the train-step benchmark: the engine's own `StepRunner` on real layers.
+
+Nothing here is faster or leaner than a run: layers, targets, parameter groups and step are those of
+`engine.training.loop`. Start with `OwnStep`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from engine.layers.head import SplitModel
+from engine.layers.held_weight import HeldWeight
+from engine.layers.rounded_weight import RoundedWeight
+from engine.layers.swap import LayerPlan, install
+from engine.models.loading import load_model
+from engine.specs import IntegerQuantizer, LoraAdapter, ModelSpec, QatTraining
+from engine.teacher.targets import teacher_targets
+from engine.training import step as step_room
+from engine.training.objectives import IGNORED, Answers, build_mix
+from engine.training.parameter_groups import build_optimizer, build_scheduler
+from engine.training.step import Microbatch, StepRunner
+from tests.benchmarks.setting import Setting
+
+PARTS = ("rounding", "forward", "loss", "backward", "projection", "optimizer")
+
+
+class OwnStep:
+    """A model with quantized layers, its teacher targets, and an optimizer."""
+
+    name = "own"
+
+    def __init__(self, setting: Setting, windows: Tensor) -> None:
+        """Load the model, compute the teacher's targets of (N, T) windows, install the layers."""
+        spec = ModelSpec(source=setting.model, dtype="bfloat16")
+        loaded = load_model(
+            spec, data_folder=setting.data_folder, device=torch.device("cpu"), listener=_ignore
+        )
+        split = SplitModel(loaded.model)
+        self._microbatches = _build_microbatches(split, windows)
+        plan = LayerPlan(
+            quantizer=IntegerQuantizer(bits=setting.bits, group_size=setting.group_size),
+            adapter=LoraAdapter(r=setting.rank, lora_alpha=float(setting.rank)),
+            seed=setting.seed,
+        )
+        layers = install(loaded.model, plan)
+        training = QatTraining(
+            learning_rate=setting.learning_rate,
+            range_learning_rate=setting.range_learning_rate,
+            lr_scheduler_type="constant",
+            warmup_ratio=0.0,
+        )
+        optimizer = build_optimizer(layers, training)
+        self._runner = StepRunner(
+            split,
+            layers,
+            optimizer,
+            scheduler=build_scheduler(optimizer, training, 1),
+            mix=build_mix(training),
+            max_grad_norm=training.max_grad_norm,
+        )
+        self.num_layers = len(layers)
+
+    def run(self, num_microbatches: int) -> float:
+        """Take one optimizer step over that many microbatches; return the loss."""
+        return self._runner.run(self._microbatches[:num_microbatches]).loss
+
+    def split_time(self, num_microbatches: int) -> dict[str, float]:
+        """Return the share of a step's time that each of `PARTS` and the "rest" takes."""
+        seconds = dict.fromkeys(PARTS, 0.0)
+        with _timed(seconds, self._runner):
+            began = time.perf_counter()
+            self.run(num_microbatches)
+            total = time.perf_counter() - began
+        # layers hand their gradient on from within the backward pass
+        seconds["backward"] -= seconds["projection"]
+        seconds["rest"] = total - sum(seconds.values())
+        return {part: value / total for part, value in seconds.items()}
+
+
+def _ignore(event: object) -> None:
+    del event
+
+
+def _build_microbatches(split: SplitModel, windows: Tensor) -> list[Microbatch]:
+    """Return one microbatch per window, with the teacher's targets."""
+    with TemporaryDirectory() as folder:
+        targets = teacher_targets(
+            split,
+            windows,
+            temperature=1.0,
+            model_key="benchmark",
+            folder=Path(folder),
+            progress=lambda _done, _total: None,
+        )
+    return [
+        Microbatch(
+            window.unsqueeze(0),
+            Answers(torch.full_like(window, IGNORED), indices.long(), log_probs.float()),
+        )
+        for window, indices, log_probs in zip(
+            windows, targets.indices, targets.log_probs, strict=True
+        )
+    ]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], runner: StepRunner) -> Iterator[None]:
+    """Add up, while open, what the parts of a step take."""
+    places: tuple[tuple[str, Any, str], ...] = (
+        ("rounding", RoundedWeight, "hold"),
+        ("forward", SplitModel, "hidden"),
+        ("loss", step_room, "loss_of_hidden"),
+        ("backward", torch.autograd, "backward"),
+        ("projection", HeldWeight, "finish"),
+        ("optimizer", runner.optimizer, "step"),
+        ("optimizer", torch.nn.utils, "clip_grad_norm_"),
+    )
+    with ExitStack() as stack:
+        for part, owner, attribute in places:
+            original = getattr(owner, attribute)
+            stack.enter_context(patch.object(owner, attribute, _stopwatch(original, seconds, part)))
+        yield
+
+
+def _stopwatch(
+    original: Callable[..., Any], seconds: dict[str, float], part: str
+) -> Callable[..., Any]:
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return original(*args, **kwargs)
+        finally:
+            seconds[part] += time.perf_counter() - began
+
+    return measured
