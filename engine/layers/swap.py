@@ -44,7 +44,8 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
         Layer name to rounded weight, in the model's order; empty where nothing is asked.
 
     Raises:
-        SpecError: When no layer matches, or a group size or rank does not fit a layer.
+        SpecError: When no layer matches, a group size or rank does not fit a layer, or a layer
+            computes more than a linear layer or a look-up.
     """
     generator = torch.Generator().manual_seed(plan.seed)
     tied = _find_tied_names(model)
@@ -56,22 +57,40 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
         names = tied.get(id(module.weight), (name,))
         if not any(_is_wanted(alias, module, plan) for alias in names):
             continue
+        _check_kind(name, module)
         rounded = shared.get(id(module.weight))
         if rounded is None:
             adapted = isinstance(module, nn.Linear) and len(names) == 1
             rounded = _build(name, module, plan, generator if adapted else None)
             shared[id(module.weight)] = layers[name] = rounded
         model.set_submodule(name, _replacement(module, rounded))
-    if not layers and not _asks_nothing(plan):
-        raise SpecError.at(
-            "quantizer.include", "no layer of this model is selected; use * or a layer's name"
-        )
+    _check_found(layers, plan)
     return layers
 
 
-def _asks_nothing(plan: LayerPlan) -> bool:
-    is_integer = isinstance(plan.quantizer, IntegerQuantizer)
-    return not is_integer and not isinstance(plan.adapter, LoraAdapter)
+def _check_found(layers: Layers, plan: LayerPlan) -> None:
+    """Refuse patterns that select nothing, at the field that holds them."""
+    if isinstance(plan.quantizer, IntegerQuantizer) and not layers:
+        raise SpecError.at(
+            "quantizer.include", "no layer of this model is selected; use * or a layer's name"
+        )
+    adapted = any(layer.adapter is not None for layer in layers.values())
+    if isinstance(plan.adapter, LoraAdapter) and not adapted:
+        raise SpecError.at(
+            "adapter.target_modules",
+            "no quantized linear layer of this model is selected; use * or a layer's name",
+        )
+
+
+def _check_kind(name: str, module: nn.Linear | nn.Embedding) -> None:
+    """Refuse a layer whose forward is more than that of its kind: it would be lost."""
+    kind = nn.Linear if isinstance(module, nn.Linear) else nn.Embedding
+    if type(module).forward is not kind.forward:
+        raise SpecError.at(
+            "quantizer.exclude",
+            f"layer {name} is a {type(module).__name__}, which computes more than Bitdial knows; "
+            "exclude it",
+        )
 
 
 def _find_tied_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
