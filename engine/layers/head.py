@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from engine.errors import ModelError
 
-PROBE_TOLERANCE = 2e-2
+PROBE_TOLERANCE = 2e-2  # of the largest logit; bfloat16 alone is off by a few thousandths
+TINY = 1e-30
 
 
 class SplitModel:
@@ -73,7 +74,8 @@ class SplitModel:
         tokens = torch.arange(4, device=device).unsqueeze(0)
         whole = model(input_ids=tokens, use_cache=False).logits.float()
         parts = self.logits(self.hidden(tokens)).float()
-        if not torch.allclose(whole, parts, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
+        off = float((whole - parts).abs().max()) / max(float(whole.abs().max()), TINY)
+        if not off <= PROBE_TOLERANCE:  # not a number is refused, too
             raise ModelError(
                 "this family changes its logits after the head in a way Bitdial does not know; "
                 "use a Llama, Qwen, Mistral, Phi, Gemma or GPT-2 kind of model",
