@@ -20,7 +20,7 @@ EPSILON = np.finfo(np.float32).eps
 
 def asymmetric_parameters(group: Sequence[F]) -> tuple[F, F]:
     """Return input_low and input_range of a group."""
-    low, high = min(F(0), min(group)), max(F(0), max(group))
+    low, high = min(F(0), *group), max(F(0), *group)
     scale = F(F(high - low) / LEVELS)
     if abs(scale) < EPSILON:
         scale = EPSILON

@@ -52,7 +52,7 @@ def test_snapping_moves_an_end_past_zero_or_grows_the_range(bits: int) -> None:
 
 @every_width
 def test_the_grid_begins_a_whole_number_of_steps_below_zero(bits: int) -> None:
-    """lower = −zero_point · step with an integral zero point."""
+    """The lower end is −zero_point · step, and the zero point is a whole number."""
     for grid in (
         asymmetric_grid(torch.randn(64, 8), torch.randn(64, 8), bits),
         symmetric_grid(torch.randn(64, 8), bits),
