@@ -56,7 +56,7 @@ def load_speed(database: Database, settings: Settings, spec: ExperimentSpec) -> 
 
 
 def _device_kind(name: str) -> DeviceKind:
-    return "cuda" if name.lower().startswith(("cuda", "gpu")) else "cpu"
+    return "cuda" if any(word in name.lower() for word in ("cuda", "gpu")) else "cpu"
 
 
 __all__ = ["Estimate", "list_misfits", "load_shapes", "load_speed", "predict"]

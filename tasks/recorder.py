@@ -127,7 +127,7 @@ class Recorder:
             self._batch.removed_files += [one.path for one in records if one.kind == "checkpoint"]
 
     def _is_due(self, event: Event) -> bool:
-        if isinstance(event, StageStarted | ScoreMeasured | FileWritten):
+        if isinstance(event, StageStarted | ScoreMeasured | FileWritten | Logged):
             return True
         if len(self._batch.points) >= MAX_POINTS or len(self._batch.lines) >= MAX_LINES:
             return True

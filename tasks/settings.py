@@ -6,6 +6,7 @@ libraries. Start with `load_settings`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ class Settings(BaseSettings):
     def attempt_folder(self, run_id: int, attempt: int) -> Path:
         """Where an attempt keeps its files."""
         return self.runs_folder / str(run_id) / f"attempt-{attempt}"
+
+    def build_environment(self) -> dict[str, str]:
+        """Return this process's environment with these settings in it, for a child process."""
+        names = {"database_url": "DATABASE_URL", "broker_url": "CELERY_BROKER_URL"}
+        values = {
+            names.get(name, f"BITDIAL_{name.upper()}"): "" if value is None else str(value)
+            for name, value in self.model_dump().items()
+        }
+        return {**os.environ, **values}
 
 
 def load_settings() -> Settings:

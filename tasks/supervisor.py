@@ -131,6 +131,7 @@ def _start(desk: Desk, claim: Claim, module: str) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=desk.settings.build_environment(),
         )
 
 

@@ -100,6 +100,7 @@ class _Worker:
             [sys.executable, "-m", "tasks.jobs", self.owner, str(os.getpid()), self.module],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env=self.desk.settings.build_environment(),
         )
 
     def patrol(self) -> None:

@@ -51,7 +51,7 @@ def _load_baselines(session: Session, keys: Iterable[str]) -> dict[str, int]:
         .where(Run.baseline_key.in_(keys), Run.is_baseline, Run.state == "succeeded")
         .order_by(Run.id)
     )
-    return dict(session.execute(query).tuples().all())
+    return {row.baseline_key: row.id for row in session.execute(query)}
 
 
 def _load_scores(session: Session, run_ids: Iterable[int]) -> dict[int, Scores]:

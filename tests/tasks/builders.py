@@ -6,7 +6,6 @@ from typing import Any
 
 from engine.specs import resolve
 from tasks.naming import baseline_key, make_name
-from tasks.settings import Settings
 from tasks.store.database import Database
 from tasks.store.run_changes import NewRun, create_run
 
@@ -28,16 +27,3 @@ def make_run(database: Database, name: str = "", *, queue: str = "cpu", **values
         priority=priority,
     )
     return create_run(database, new)[-1]
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return the variables that give a process these settings."""
-    return {
-        "BITDIAL_DATA_FOLDER": str(settings.data_folder),
-        "DATABASE_URL": settings.database_url,
-        "CELERY_BROKER_URL": settings.broker_url or "",
-        "BITDIAL_LEASE_SECONDS": str(settings.lease_seconds),
-        "BITDIAL_PATROL_SECONDS": str(settings.patrol_seconds),
-        "BITDIAL_HINT_SECONDS": str(settings.hint_seconds),
-        "BITDIAL_CANCEL_GRACE_SECONDS": str(settings.cancel_grace_seconds),
-    }

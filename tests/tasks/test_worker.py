@@ -22,7 +22,7 @@ from tasks.store.runs import get_run, list_attempts, list_stages
 from tasks.store.schema import upgrade
 from tasks.submit import Desk, cancel, open_desk, wake
 from tests.services import wait_until
-from tests.tasks.builders import environment_of, make_run
+from tests.tasks.builders import make_run
 
 MODULE = "tests.tasks.fake_attempt"
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def started(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A python process with these settings, ended with all it started."""
-    environment = {**os.environ, **environment_of(settings), "PYTHONPATH": str(ROOT)}
+    environment = {**settings.build_environment(), "PYTHONPATH": str(ROOT)}
     log = settings.data_folder.parent / f"{arguments[0]}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -107,22 +107,22 @@ def test_a_killed_attempt_goes_on_from_its_checkpoint_under_the_same_id(
 ) -> None:
     """A kill -9 of the run's process costs only the steps since its last checkpoint."""
     with worker(desk) as process:
-        run_id = make_run(desk.database, "steps=60")
+        run_id = make_run(desk.database, "steps=30")
         wake(desk, [run_id])
         wait_until(lambda: has_steps(desk, run_id, 12))
         find_attempt_process(process).kill()
         run = wait_for(desk, run_id, "succeeded")
     assert run.attempt == 2
     series = list_series(desk.database, run_id)[0]
-    assert series.steps == tuple(range(1, 61))
-    assert series.num_points == 60
+    assert series.steps == tuple(range(1, 31))
+    assert series.num_points == 30
     assert [one.outcome for one in list_attempts(desk.database, run_id)] == ["lost", "succeeded"]
 
 
 def test_a_killed_worker_loses_nothing(desk: Desk, broker: subprocess.Popen[bytes]) -> None:
     """A kill -9 of the worker ends the run's process, and the next worker finishes the run."""
     with worker(desk) as process:
-        run_id = make_run(desk.database, "steps=60")
+        run_id = make_run(desk.database, "steps=30")
         wake(desk, [run_id])
         wait_until(lambda: has_steps(desk, run_id, 12))
         orphan = find_attempt_process(process)
@@ -132,7 +132,7 @@ def test_a_killed_worker_loses_nothing(desk: Desk, broker: subprocess.Popen[byte
     with worker(desk):
         run = wait_for(desk, run_id, "succeeded")
     assert run.attempt == 2
-    assert list_series(desk.database, run_id)[0].num_points == 60
+    assert list_series(desk.database, run_id)[0].num_points == 30
 
 
 def test_a_running_run_can_be_cancelled(desk: Desk, broker: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,72 @@
+"""Each revision goes up and down on both databases, and the newest is what the tables say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from tasks.errors import SchemaOutdated
+from tasks.settings import Settings
+from tasks.store.database import open_database
+from tasks.store.schema import check_current, find_revision, get_head, migrate, upgrade
+from tasks.store.tables import Base
+from tests.tasks.builders import make_run
+
+VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
+
+
+def test_the_newest_revision_equals_the_tables(settings: Settings) -> None:
+    """From empty to head gives exactly the tables of the code."""
+    upgrade(settings)
+    database = open_database(settings)
+    with database.connecting() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    database.dispose()
+
+
+def test_revisions_go_up_and_down(settings: Settings) -> None:
+    """Down to nothing and up again leaves a store that works; twice up changes nothing."""
+    database = open_database(settings)
+    with pytest.raises(SchemaOutdated, match="has no tables yet"):
+        check_current(database)
+    for _ in range(2):
+        upgrade(settings)
+        upgrade(settings)
+        check_current(database)
+        assert make_run(database) == 1
+        migrate(database, "base")
+        with database.reading() as session:
+            assert inspect(session.connection()).get_table_names() == ["alembic_version"]
+    assert find_revision(database) is None
+    database.dispose()
+
+
+def test_a_newer_database_is_refused(settings: Settings) -> None:
+    """A database made by a later version is left alone, with a sentence."""
+    upgrade(settings)
+    database = open_database(settings)
+    with database.connecting() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999_later'")
+    with pytest.raises(SchemaOutdated, match="9999_later, made by a newer Bitdial"):
+        check_current(database)
+    with pytest.raises(SchemaOutdated, match="made by a newer Bitdial"):
+        upgrade(settings)
+    database.dispose()
+
+
+def test_revisions_import_nothing_of_ours() -> None:
+    """A revision still runs when our tables have moved on."""
+    for path in VERSIONS.glob("0*.py"):
+        text = path.read_text()
+        assert "tasks" not in text.replace('"""', "")
+        assert "engine" not in text
+
+
+def test_the_head_is_the_last_file() -> None:
+    """Revisions are named after their files, in order."""
+    assert get_head() == sorted(VERSIONS.glob("0*.py"))[-1].stem

@@ -1,0 +1,66 @@
+"""Names of runs, and which runs share a baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.specs import ExperimentSpec, resolve
+from tasks.naming import baseline_key, build_baseline, make_name
+
+
+def spec(**values: Any) -> ExperimentSpec:
+    return resolve(values).spec
+
+
+def test_runs_of_one_setting_share_a_baseline() -> None:
+    """Neither method, name nor batch size changes what a run is compared with."""
+    base = baseline_key(spec(preset="baseline"))
+    evaluation = {"per_device_eval_batch_size": 1, "divergence": False}
+    same = spec(preset="qat-lora", name="x", seed=1, evaluation=evaluation)
+    assert baseline_key(same) == base
+    assert len(base) == 64
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": {"source": "other/model"}},
+        {"model": {"dtype": "bfloat16"}},
+        {"evaluation": {"limit": 3}},
+        {"evaluation": {"data": {"split": "validation"}}},
+    ],
+)
+def test_another_setting_has_another_baseline(values: dict[str, Any]) -> None:
+    """Model, number format and what is measured on make the setting."""
+    assert baseline_key(spec(**values)) != baseline_key(spec())
+
+
+def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
+    """The baseline of a spec is a baseline, and its own."""
+    run = spec(preset="qat-lora", evaluation={"limit": 5})
+    baseline = build_baseline(run)
+    assert baseline.is_baseline
+    assert baseline_key(baseline) == baseline_key(run)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"preset": "baseline"}, "smollm2-135m-instruct 16-bit baseline"),
+        ({"preset": "rtn"}, "smollm2-135m-instruct 4-bit group 64 round-to-nearest"),
+        (
+            {
+                "preset": "qat-lora",
+                "quantizer": {"symmetry": "symmetric", "granularity": "channel"},
+            },
+            "smollm2-135m-instruct 3-bit per channel symmetric QAT LoRA 16",
+        ),
+        ({"preset": "rtn", "name": " mine "}, "mine"),
+        ({"model": {"source": "/models/gpt2/"}}, "gpt2 16-bit baseline"),
+    ],
+)
+def test_a_run_without_a_name_is_named_after_its_spec(values: dict[str, Any], name: str) -> None:
+    """The name says model, bits and method; a given one is kept."""
+    assert make_name(spec(**values)) == name
