@@ -1,0 +1,83 @@
+"""Promises of the way from specs to form fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from app.forms.fields import FormField, list_fields
+from engine.specs import ExperimentSpec
+
+FIELDS = list_fields()
+FIXED = {"version", "kind"}
+
+
+def iter_spec_paths(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Walk the specs themselves, variants included."""
+    for name, info in cls.model_fields.items():
+        variants = get_args(info.annotation) if info.discriminator else (info.annotation,)
+        nested = [v for v in variants if isinstance(v, type) and issubclass(v, BaseModel)]
+        for inner in nested:
+            yield from iter_spec_paths(inner, f"{prefix}{name}.")
+        if not nested and f"{prefix}{name}" not in FIXED:
+            yield f"{prefix}{name}"
+
+
+def test_every_field_of_every_spec_is_in_the_form() -> None:
+    """What can be asked in YAML can be asked on the page."""
+    assert {field.path for field in FIELDS} == set(iter_spec_paths(ExperimentSpec))
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.key)
+def test_every_field_explains_itself(field: FormField) -> None:
+    """A field has a title and a help sentence that ends like one."""
+    assert field.title
+    assert field.help.endswith(".")
+
+
+def test_names_on_the_page_are_unique() -> None:
+    """No two fields share a key or an element, so that a problem has one place."""
+    assert len({field.key for field in FIELDS}) == len(FIELDS)
+    assert len({field.element for field in FIELDS}) == len(FIELDS)
+
+
+def test_conditions_name_fields_that_come_before() -> None:
+    """What decides whether a field matters stands above it."""
+    seen: set[str] = set()
+    for field in FIELDS:
+        assert {condition.path for condition in field.conditions} <= seen
+        seen.add(field.path)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "expected"),
+    [
+        ("quantizer[integer].bits", "dial", (2, 3, 4, 5, 6, 7, 8)),
+        ("quantizer.grid", "choice", ("float", "integer")),
+        ("quantizer[integer].include", "lines", ()),
+        ("evaluation.divergence", "flag", ()),
+        ("training[qat].learning_rate", "number", ()),
+        ("evaluation.limit", "integer", ()),
+    ],
+)
+def test_kinds_follow_the_types(key: str, kind: str, expected: tuple[Any, ...]) -> None:
+    """Few whole numbers are a dial, literals a choice, tuples lines, the rest is typed."""
+    field = next(field for field in FIELDS if field.key == key)
+    assert (field.kind, field.choices) == (kind, expected)
+
+
+def test_nested_defaults_are_those_of_the_outer_spec() -> None:
+    """Evaluation reads the test split by default although a corpus alone defaults to train."""
+    splits = {f.path: f.default for f in FIELDS if f.path.endswith("data.split")}
+    assert splits["evaluation.data.split"] == "test"
+    assert splits["training.data.split"] == "train"
+
+
+def test_unit_is_in_the_label_once() -> None:
+    """A unit stands beside the title unless the title is its name."""
+    labels = {field.key: field.label for field in FIELDS}
+    assert labels["evaluation.max_length"] == "Window length (tokens)"
+    assert labels["quantizer[integer].bits"] == "Bits"

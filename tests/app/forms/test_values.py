@@ -1,0 +1,113 @@
+"""Promises of the way between widgets and nested values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.forms.fields import list_fields
+from app.forms.values import change_preset, fill, find_current, read_asked
+from engine.errors import SpecError
+from engine.specs import PRESETS, Preset, resolve
+
+FIELDS = list_fields()
+RICH: dict[str, Any] = {
+    "preset": "qat-lora",
+    "name": "all of it",
+    "quantizer": {"granularity": "channel", "exclude": ["lm_head", "*.0.*"]},
+    "adapter": {"r": 8},
+    "initialization": {"method": "data-aware", "num_samples": 4, "data": {"split": "validation"}},
+    "training": {"objective": "both", "task_weight": 0.25, "max_steps": 20, "max_grad_norm": None},
+    "evaluation": {"limit": None, "divergence": False},
+}
+
+
+def edit(asked: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Fill the form, type into it, and read it back; keys are fields' keys."""
+    widgets = fill(FIELDS, asked)
+    for key, value in changes.items():
+        widgets[next(i for i, field in enumerate(FIELDS) if field.key == key)] = value
+    return read_asked(FIELDS, widgets, asked)
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_presets_survive_the_form(preset: Preset) -> None:
+    """A preset put into the form and read back is the same spec, and asks for nothing more."""
+    asked = edit({"preset": preset.name})
+    assert asked == {"preset": preset.name}
+    assert resolve(asked).spec == resolve({"preset": preset.name}).spec
+
+
+def test_every_kind_of_value_survives_the_form() -> None:
+    """Texts, numbers, lists, choices, flags and emptied numbers come back as they were."""
+    assert edit(RICH) == RICH
+    assert resolve(edit(RICH)).spec == resolve(RICH).spec
+
+
+def test_a_complete_spec_survives_the_form() -> None:
+    """Every default written out, as in a downloaded file, comes back as the same spec."""
+    complete = resolve(RICH).spec.model_dump(mode="json")
+    assert resolve(edit(complete)).spec == resolve(RICH).spec
+
+
+def test_only_what_differs_is_asked() -> None:
+    """A changed value is asked; one typed back to the preset's stays asked, as written."""
+    once = edit({"preset": "rtn"}, **{"quantizer[integer].bits": 3})
+    assert once == {"preset": "rtn", "quantizer": {"bits": 3}}
+    assert edit(once, **{"quantizer[integer].bits": 4})["quantizer"] == {"bits": 4}
+
+
+def test_another_variant_drops_the_first_ones_fields() -> None:
+    """Switching the grid to float asks for no bits, although the widget still holds them."""
+    asked = edit({"preset": "rtn", "quantizer": {"bits": 3}}, **{"quantizer.grid": "float"})
+    assert asked == {"preset": "rtn", "quantizer": {"grid": "float"}}
+    assert resolve(asked).spec.bits == 16
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("7", 7), (" 1_000 ", 1000), ("3.5", 3.5), ("many", "many"), ("1e2", 100), ("", "")],
+)
+def test_numbers_are_read_as_far_as_they_can_be(typed: str, kept: object) -> None:
+    """What is no number stays text, so that the spec says what is wrong with it."""
+    asked = edit({"preset": "rtn"}, **{"quantizer[integer].group_size": typed})
+    assert asked["quantizer"]["group_size"] == kept
+
+
+@pytest.mark.parametrize("typed", ["7", "many", "3.5", ""])
+def test_unusable_numbers_are_refused_at_their_field(typed: str) -> None:
+    """The problem names the field that was typed into, and nothing else."""
+    asked = edit({"preset": "rtn"}, **{"quantizer[integer].group_size": typed})
+    with pytest.raises(SpecError) as refused:
+        resolve(asked)
+    assert [problem.field for problem in refused.value.problems] == ["quantizer.group_size"]
+
+
+@pytest.mark.parametrize("huge", ["1e999", "nan", "-inf"])
+def test_endless_numbers_do_not_break_the_form(huge: str) -> None:
+    """Infinity and not-a-number are refused with a sentence, never an exception of Python's."""
+    asked = edit({"preset": "rtn"}, **{"quantizer[integer].group_size": huge})
+    with pytest.raises(SpecError):
+        resolve(asked)
+
+
+def test_small_numbers_are_shown_as_written() -> None:
+    """A learning rate of 5e-05 is not shown as 0.00005000000000000001 or 0."""
+    shown = dict(zip([f.key for f in FIELDS], fill(FIELDS, {"preset": "qat-lora"}), strict=True))
+    assert shown["training[qat].range_learning_rate"] == "5e-05"
+    assert shown["training[qat].max_steps"] == ""
+
+
+def test_a_preset_keeps_what_is_not_its_business() -> None:
+    """Another preset replaces the method and keeps the model."""
+    asked = change_preset({"preset": "rtn", "model": {"source": "a/b"}, "quantizer": {"bits": 2}},
+                          "qat-lora", ("model",))  # fmt: skip
+    assert asked == {"preset": "qat-lora", "model": {"source": "a/b"}}
+
+
+def test_hidden_fields_do_not_count() -> None:
+    """The group size matters for groups and not for channels."""
+    for granularity, expected in (("group", True), ("channel", False)):
+        widgets = fill(FIELDS, {"preset": "rtn", "quantizer": {"granularity": granularity}})
+        assert ("quantizer.group_size" in find_current(FIELDS, widgets)) is expected
