@@ -6,7 +6,8 @@ page is handed), `health.py` (is it well?), `security.py` (response headers, who
 `pages/` (one page per file), `forms/` (specs as forms), `components/` (interactive pieces with
 their own JavaScript), `plots/` (figures as plain dictionaries), `tables/` (rows of the large
 tables), `text/` (every sentence a user sees), `api/` (REST), `cli.py` and `commands/` (the command
-line). Start with `server.py`.
+line), `supervisor.py` and `processes.py` (broker, worker and web process under one roof). Start
+with `server.py`.
 """
 
 import os

@@ -1,1 +1,13 @@
-"""The engine: everything PyTorch, and nothing of stores, queues or pages."""
+"""The engine: everything PyTorch, and nothing of stores, queues or pages.
+
+Rooms: `specs/` (what can be asked; no torch), `errors.py` and `events.py` (what can go wrong, what
+a run announces), `experiment.py` (one whole experiment), `result.py` (what the result weighs),
+`device.py` (where it computes), `layer_patterns.py` (layers chosen by wildcards), `layer_fit.py`
+(does a spec fit the model's layers?), `estimates/` (size, memory and time before launch; no
+torch), `models/` (loading, shapes, names), `data/` (text as windows of tokens), `quant/` (tensor
+arithmetic), `layers/` (what stands in for a linear layer), `initialize/` (where training starts
+from), `teacher/` (the 16-bit model's targets), `training/` (the loop), `evaluation/` (what is
+measured).
+
+The package itself imports nothing. Start with `experiment.py`.
+"""
