@@ -29,8 +29,10 @@ def make_key(parts: Mapping[str, Any]) -> str:
 
 
 def digest(tensor: Tensor) -> str:
-    """Return the SHA-256 of a CPU tensor's values."""
-    return hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
+    """Return the SHA-256 of a CPU tensor's shape, dtype and values."""
+    hasher = hashlib.sha256(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
+    hasher.update(tensor.contiguous().numpy().tobytes())
+    return hasher.hexdigest()
 
 
 def load_or_compute(folder: Path, key: str, compute: Callable[[], Tensors]) -> Tensors:
