@@ -1,4 +1,4 @@
-"""Promises of a layer's weight: held equals plain, gradients are autograd's, 16 bits is original."""
+"""Promises of a layer's weight: held equals plain, gradients are right, 16 bits is original."""
 
 from __future__ import annotations
 
