@@ -77,7 +77,7 @@ class Samples:
 
 def open_sample_desk(data_folder: Path) -> Desk:
     """Open a desk on a new store in this folder; the caller disposes of its database."""
-    settings = Settings(data_folder=data_folder)
+    settings = Settings(data_folder=data_folder, database_url="", broker_url=None)
     schema.upgrade(settings)
     return submit.open_desk(settings)
 

@@ -139,12 +139,17 @@ def build(services: Services) -> None:
     build_heading(text.TITLE, text.LEAD)
     with gr.Column(visible=False, elem_id="quality", elem_classes="bd-card") as body:
         with gr.Row():
-            setting = gr.Dropdown(
-                label=text.SETTING, choices=[], elem_id="setting", elem_classes="bd-field", scale=3
-            )
-            metric = gr.Dropdown(
-                label=text.METRIC, choices=[], elem_id="metric", elem_classes="bd-field", scale=1
-            )
+            with gr.Column(elem_classes="bd-fields", scale=3):
+                setting = gr.Dropdown(
+                    label=text.SETTING,
+                    choices=[],
+                    elem_id="setting",
+                    elem_classes=["bd-field", "bd-field-wide"],
+                )
+            with gr.Column(elem_classes="bd-fields", scale=1, min_width=250):
+                metric = gr.Dropdown(
+                    label=text.METRIC, choices=[], elem_id="metric", elem_classes="bd-field"
+                )
         figure = PlotlyChart(label=text.FIGURE, height=360, elem_id="quality-figure")
     table = LeaderboardTable(elem_id="leaderboard")
     target = gr.Textbox(visible=False)

@@ -90,7 +90,8 @@ class RunPage:
         run = find_asked_run(self.services, request.query_params)
         header = read_header(self.services, run)
         if isinstance(run, Missing):
-            rest = (gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False))
+            vacant = show_sections(())
+            rest = (vacant, vacant, None, None, gr.Timer(active=False))
             return (header, gr.Column(visible=False), *rest)
         return (
             header,
@@ -107,16 +108,15 @@ class RunPage:
         run = find_asked_run(self.services, request.query_params)
         header = read_header(self.services, run)
         if isinstance(run, Missing):
-            return header, gr.skip(), gr.skip(), gr.Timer(active=False)
-        has_ended = run.state in TERMINAL_STATES
+            return header, show_sections(()), None, gr.Timer(active=False)
         log = {"run_id": run.id, "attempt": run.attempt}
-        timer = gr.Timer(active=False) if has_ended else gr.skip()
+        timer = gr.Timer(active=run.state not in TERMINAL_STATES)
         return header, read_facts(self.services, run), log, timer
 
-    def rescale(self, log_scale: bool, request: gr.Request) -> Any:  # noqa: FBT001 - as above
+    def rescale(self, log_scale: bool, request: gr.Request) -> dict[str, str] | None:  # noqa: FBT001 - as above
         """Read the curves again with the other axes."""
         run = find_asked_run(self.services, request.query_params)
-        return gr.skip() if isinstance(run, Missing) else curves_source(run, log_scale=log_scale)
+        return None if isinstance(run, Missing) else curves_source(run, log_scale=log_scale)
 
 
 def build(services: Services) -> None:

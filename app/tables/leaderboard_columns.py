@@ -129,9 +129,8 @@ def _delta_column(key: str, title: str) -> Column:
     return Column(
         f"delta:{key}",
         f"Δ {title}",
-        f"{title} beside that of the untuned 16-bit baseline of the same setting.",
+        f"{title} divided by that of the untuned 16-bit baseline of the same setting.",
         lambda row: _delta(row, key),
-        unit="to baseline",
     )
 
 
@@ -147,7 +146,7 @@ def _share_of_original(row: LeaderboardRow) -> Cell:
 
 def _size(row: LeaderboardRow) -> Cell:
     share = _share_of_original(row)
-    note = "" if share is EMPTY else f"{share.text} % of 16-bit"
+    note = "" if share is EMPTY else f"{share.text} %"
     return replace(size_cell(size_of(row, "total_bytes")), note=note)
 
 
@@ -211,7 +210,7 @@ DESCRIPTION = (
     Column(
         "size",
         "Size",
-        "The whole compressed model.",
+        "The whole compressed model, and its share of the same model in 16 bits.",
         _size,
         unit="MiB",
     ),

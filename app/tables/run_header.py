@@ -15,6 +15,8 @@ from app.text import run as text
 from app.text import runs as runs_text
 from tasks.store.records import TERMINAL_STATES, RunRecord, StageRecord
 
+_STATUS_OF_LAST = {"running": "now", "failed": "failed", "cancelled": "cancelled"}
+
 
 def describe_missing(title: str, hint: str) -> dict[str, Any]:
     """Return the head of a page that has no run to show."""
@@ -82,9 +84,8 @@ def _describe_step(run: RunRecord, name: str, stage: StageRecord | None) -> dict
     title = text.STAGES.get(name, name.replace("_", " ").capitalize())
     if stage is None:
         return {"title": title, "status": "todo", "took": ""}
-    if stage.seconds is not None and (name != run.stage or run.state != "failed"):
-        return {"title": title, "status": "done", "took": write_seconds(stage.seconds)}
-    status = {"running": "now", "succeeded": "done", "failed": "failed"}.get(run.state, "cancelled")
+    is_last = name == run.stage
+    status = _STATUS_OF_LAST.get(run.state, "done") if is_last else "done"
     return {"title": title, "status": status, "took": write_seconds(stage.seconds)}
 
 

@@ -1,0 +1,79 @@
+"""Promises of the training curves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.plots.training_curves import TrainingCurves, draw, read_curves
+from app.text import run as text
+from tasks.store import measurements, runs
+from tasks.store.records import MetricSeries
+from tests.filled import Filled
+
+
+def read(filled: Filled, run_id: int) -> TrainingCurves:
+    """Return the curves of a run of the filled store."""
+    database = filled.services.database
+    return read_curves(runs.get_run(database, run_id), measurements.list_series(database, run_id))
+
+
+def test_panels_stand_above_each_other(filled: Filled) -> None:
+    """Loss, learning rates and throughput share the step axis and do not overlap."""
+    curves = read(filled, filled.samples.qat)
+    assert [panel.title for panel in curves.panels] == [
+        text.LOSS_AXIS,
+        text.RATE_AXIS,
+        text.THROUGHPUT_AXIS,
+    ]
+    layout = draw(curves, log_scale=False)["layout"]
+    domains = [layout[axis]["domain"] for axis in ("yaxis", "yaxis2", "yaxis3")]
+    assert all(bottom < top for bottom, top in domains)
+    assert domains[0][0] > domains[1][1]
+    assert domains[1][0] > domains[2][1]
+    assert layout["xaxis"]["title"] == text.STEP_AXIS
+
+
+def test_two_learning_rates_share_a_panel(filled: Filled) -> None:
+    """Rates of adapters and ranges can be compared on one axis, by name and color."""
+    traces = draw(read(filled, filled.samples.qat), log_scale=False)["data"]
+    rates = [trace for trace in traces if trace["yaxis"] == "y2"]
+    assert {trace["name"] for trace in rates} == {
+        "Learning rate, adapters",
+        "Learning rate, ranges",
+    }
+    assert len({trace["line"]["color"] for trace in traces}) == len(traces)
+
+
+def test_log_scale_leaves_throughput_alone(filled: Filled) -> None:
+    """The switch makes loss and rates logarithmic; zoom is kept apart for each."""
+    curves = read(filled, filled.samples.qat)
+    plain, logarithmic = (draw(curves, log_scale=on)["layout"] for on in (False, True))
+    types = [logarithmic[axis]["type"] for axis in ("yaxis", "yaxis2", "yaxis3")]
+    assert types == ["log", "log", "linear"]
+    assert plain["yaxis"]["type"] == "linear"
+    assert plain["uirevision"] != logarithmic["uirevision"]
+
+
+def test_thinned_curves_say_so(filled: Filled) -> None:
+    """A curve of which only some points are shown names both counts."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    long = MetricSeries("train/loss", tuple(range(1000)), (1.0,) * 1000, 41_216)
+    curves = read_curves(run, [long])
+    assert "41\u202f216" in curves.note
+    assert draw(curves, log_scale=False)["layout"]["annotations"][0]["text"] == curves.note
+    assert read_curves(run, [replace(long, num_points=1000)]).note == ""
+
+
+def test_empty_states_say_why(filled: Filled) -> None:
+    """No curves: the run trains nothing, has not begun, or ended before its first step."""
+    database = filled.services.database
+    waiting = replace(runs.get_run(database, filled.samples.qat), state="queued")
+    cases = {
+        text.NO_TRAINING: runs.get_run(database, filled.samples.rtn[4]),
+        text.NO_CURVES_YET: waiting,
+        text.NO_CURVES_ENDED: replace(waiting, state="failed"),
+    }
+    for sentence, run in cases.items():
+        figure = draw(read_curves(run, ()), log_scale=True)
+        assert figure["data"] == []
+        assert figure["meta"]["empty"] == sentence
