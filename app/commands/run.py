@@ -44,17 +44,26 @@ def run(
 def _carry_out(desk: Desk, run: RunRecord) -> RunRecord:
     """Work off the baseline, if it still waits, and then the run."""
     from app.supervisor import stop_requests
-    from tasks.store.runs import find_baseline, get_run
+    from tasks.store.runs import get_run
 
-    baseline = find_baseline(desk.database, run.baseline_key)
     with stop_requests() as asked:
-        if baseline is not None and baseline.id != run.id and baseline.state == "queued":
-            _work_off(desk, baseline.id, asked)
-        if asked.is_set():
-            _cancel(desk, run.id)
-        else:
-            _work_off(desk, run.id, asked)
+        for run_id in (*_list_waiting_baselines(desk, run), run.id):
+            if asked.is_set():
+                _cancel(desk, run_id)
+            else:
+                _work_off(desk, run_id, asked)
     return get_run(desk.database, run.id)
+
+
+def _list_waiting_baselines(desk: Desk, run: RunRecord) -> tuple[int, ...]:
+    from tasks.store.runs import list_runs
+
+    waiting = list_runs(desk.database, states=("queued",), before_id=run.id, limit=1000)
+    return tuple(
+        other.id
+        for other in waiting
+        if other.is_baseline and other.baseline_key == run.baseline_key
+    )
 
 
 def _work_off(desk: Desk, run_id: int, asked: threading.Event) -> None:
