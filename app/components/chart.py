@@ -60,6 +60,7 @@ class PlotlyChart(gr.HTML):
         height: int = 380,
         elem_id: str | None = None,
         visible: bool = True,
+        render: bool = True,
     ) -> None:
         super().__init__(
             value=value,
@@ -72,6 +73,7 @@ class PlotlyChart(gr.HTML):
             apply_default_css=False,
             elem_id=elem_id,
             visible=visible,
+            render=render,
             aria=label,
             height=height,
         )

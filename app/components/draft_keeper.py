@@ -21,9 +21,10 @@ class DraftKeeper(gr.HTML):
     `keeper.edited(fn, ...)` for what a person changes in any field of class `bd-field`.
     """
 
-    def __init__(self, *, elem_id: str, launch: str) -> None:
+    def __init__(self, *, elem_id: str, launch: str, render: bool = True) -> None:
         super().__init__(
             value=None,
+            render=render,
             html_template='<p class="bd-draft" role="status" aria-live="polite"></p>',
             js_on_load=read_script("draft_keeper.js"),
             apply_default_css=False,

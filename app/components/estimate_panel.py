@@ -20,9 +20,12 @@ from tasks.prediction import Estimate
 class EstimatePanel(gr.HTML):
     """Tiles and a memory bar; the value is what `describe_estimate` or `describe_lack` returns."""
 
-    def __init__(self, value: dict[str, Any] | None = None, *, elem_id: str) -> None:
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str, render: bool = True
+    ) -> None:
         super().__init__(
             value=value,
+            render=render,
             html_template='<div class="bd-estimate" aria-live="polite"></div>',
             js_on_load=read_scripts("dom.js", "estimate_panel.js"),
             apply_default_css=False,

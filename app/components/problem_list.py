@@ -19,9 +19,12 @@ class ProblemList(gr.HTML):
     are found by `element`, the id of their component; a folded section is opened on the way.
     """
 
-    def __init__(self, value: dict[str, Any] | None = None, *, elem_id: str) -> None:
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str, render: bool = True
+    ) -> None:
         super().__init__(
             value=value,
+            render=render,
             html_template='<div class="bd-problems" role="status" aria-live="polite"></div>',
             js_on_load=read_scripts("dom.js", "problem_list.js"),
             apply_default_css=False,

@@ -20,9 +20,12 @@ from engine.specs import ResolvedSpec, iter_provenance, to_yaml
 class SpecPanel(gr.HTML):
     """YAML with copy and download; the value is what `describe_spec` returns, or None."""
 
-    def __init__(self, value: dict[str, Any] | None = None, *, elem_id: str) -> None:
+    def __init__(
+        self, value: dict[str, Any] | None = None, *, elem_id: str, render: bool = True
+    ) -> None:
         super().__init__(
             value=value,
+            render=render,
             html_template='<div class="bd-spec"></div>',
             js_on_load=read_scripts("dom.js", "spec_panel.js"),
             apply_default_css=False,

@@ -1,4 +1,4 @@
-"""Gradio opens an event loop wherever none runs, and leaves it open; here one runs and is closed."""
+"""Gradio opens an event loop where none runs and leaves it open; here one runs and is closed."""
 
 from __future__ import annotations
 
