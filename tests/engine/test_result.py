@@ -1,0 +1,121 @@
+"""Promises of sizes: bytes counted from codes that were really packed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.layers.rounded_weight import RoundedWeight
+from engine.layers.swap import Layers
+from engine.quant.grouping import split
+from engine.quant.uniform import encode
+from engine.result import measure_size, save_result
+from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter
+from tests.engine.tiny_layers import NO_LAYER, integer, lora, quantize, quantized_llama
+from tests.tiny_models import make_llama
+
+
+def packed(codes: np.ndarray, bits: int) -> bytes:
+    """Pack codes bit by bit without a gap, as densely as any format can."""
+    shifts = np.arange(bits, dtype=np.uint8)
+    return np.packbits((codes.reshape(-1, 1) >> shifts) & 1).tobytes()
+
+
+def counted_bytes(layers: Layers, *, zero_points: bool) -> int:
+    """Encode and pack every layer; return the bytes of codes, float16 scales and zero points."""
+    total = 0
+    for layer in layers.values():
+        grid = layer.ranges.grid()
+        codes = encode(split(layer.weight, layer.num_groups), grid)
+        assert int(codes.max()) < 2**layer.active_bits
+        total += len(packed(codes.numpy(), layer.active_bits))
+        total += len(grid.step.half().numpy().tobytes())
+        if zero_points:
+            total += len(packed(grid.zero_point.byte().numpy(), layer.active_bits))
+    return total
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("embeddings", [False, True])
+def test_the_size_is_that_of_packed_codes(bits: int, symmetric: bool, embeddings: bool) -> None:
+    """Measured bytes equal those of packed codes, scales and zero points, and 16 bits elsewhere."""
+    model = make_llama()
+    quantizer = integer(bits=bits, symmetric=symmetric, embeddings=embeddings)
+    num_parameters = sum(value.numel() for value in model.parameters())
+    layers = quantize(model, quantizer, NoAdapter())
+    found = measure_size(model, layers, quantizer)
+    num_weights = sum(layer.weight.numel() for layer in layers.values())
+    stored = counted_bytes(layers, zero_points=not symmetric)
+    assert found.total_bytes == stored + 2 * (num_parameters - num_weights)
+    assert found.total_bytes == sum(found.parts.values())
+    assert found.original_bytes == 2 * num_parameters
+    assert found.effective_bits == pytest.approx(8 * stored / num_weights)
+    overhead = (16 if symmetric else 16 + bits) / 16
+    assert found.effective_bits == pytest.approx(bits + overhead)
+
+
+def test_an_absorbed_adapter_weighs_nothing() -> None:
+    """The size with an adapter is the size without one."""
+    sizes = []
+    for adapter in (NoAdapter(), lora()):
+        model, layers = quantized_llama(adapter=adapter)
+        sizes.append(measure_size(model, layers, integer()))
+    assert sizes[0] == sizes[1]
+
+
+def test_the_original_has_sixteen_bits() -> None:
+    """Where nothing is quantized the whole is the original, with or without an adapter."""
+    for adapter in (NoAdapter(), lora()):
+        model = make_llama()
+        layers = quantize(model, FloatQuantizer(), adapter)
+        found = measure_size(model, layers, FloatQuantizer())
+        assert found.total_bytes == found.original_bytes == found.parts["unquantized"]
+        assert found.effective_bits == 16.0
+
+
+def test_a_channel_shares_one_scale() -> None:
+    """Per channel there is one scale per row."""
+    model = make_llama()
+    quantizer = IntegerQuantizer(bits=4, granularity="channel", symmetry="symmetric")
+    layers = quantize(model, quantizer, NoAdapter())
+    rows = sum(layer.weight.shape[0] for layer in layers.values())
+    assert measure_size(model, layers, quantizer).parts["scales"] == 2 * rows
+
+
+def test_a_tied_weight_weighs_once() -> None:
+    """The shared table of embedding and head is counted once, quantized or not."""
+    for quantizer in (integer(), IntegerQuantizer(group_size=16, exclude=NO_LAYER)):
+        model = make_llama(tied=True)
+        num_parameters = sum(value.numel() for value in model.parameters())
+        layers = quantize(model, quantizer, lora())
+        assert measure_size(model, layers, quantizer).original_bytes == 2 * num_parameters
+
+
+def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:
+    """From the base model and the file alone the trained weights come back, bit for bit."""
+    _, layers = quantized_llama()
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    saved = load_file(path)
+    fresh = make_llama()
+    restored = quantize(fresh, integer(), lora())
+    for name, layer in restored.items():
+        for part in ("adapter", "ranges"):
+            module = getattr(layer, part)
+            prefix = f"{name}/{part}."
+            module.load_state_dict(
+                {key.removeprefix(prefix): saved[key] for key in saved if key.startswith(prefix)}
+            )
+    assert len(saved) == 4 * len(layers)
+    for name, layer in layers.items():
+        assert torch.equal(effective(restored[name]), effective(layer))
+
+
+def effective(layer: RoundedWeight) -> torch.Tensor:
+    """Return a layer's rounded weight without a graph."""
+    return layer.effective().detach()

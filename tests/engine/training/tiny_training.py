@@ -1,0 +1,105 @@
+"""A training small enough for a test: layers of a tiny Llama, a text to learn by heart, a teacher.
+
+Start with `make_training`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.events import Event, Listener, MetricPoint
+from engine.layers.head import SplitModel
+from engine.layers.swap import Layers
+from engine.specs import AdapterSpec, QatTraining, QuantizerSpec
+from engine.teacher.targets import teacher_targets
+from engine.training.loop import Place, TrainingData, train
+from tests.engine.tiny_layers import integer, lora, quantize, some_tokens
+from tests.tiny_models import make_llama
+
+WINDOWS = some_tokens(6, 16)
+
+
+@dataclass
+class Tiny:
+    """A model with layers, and what to train on."""
+
+    model: Any
+    layers: Layers
+    data: TrainingData
+
+    def train(
+        self,
+        spec: QatTraining,
+        folder: Path,
+        *,
+        resume_from: Path | None = None,
+        identity: str = "this",
+        listener: Listener | None = None,
+    ) -> list[Event]:
+        """Train; return the events, which a given listener hears as well."""
+        events: list[Event] = []
+
+        def listen(event: Event) -> None:
+            events.append(event)
+            if listener is not None:
+                listener(event)
+
+        place = Place(folder, identity, resume_from)
+        split = SplitModel(self.model)
+        train(split, self.layers, spec, data=self.data, place=place, listener=listen)
+        return events
+
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of every parameter by name."""
+        return {name: value.detach().clone() for name, value in self.model.named_parameters()}
+
+
+def make_spec(**values: Any) -> QatTraining:
+    """Return a training of six windows in steps of two, at rates high enough to see."""
+    defaults: dict[str, Any] = {
+        "learning_rate": 1e-2,
+        "range_learning_rate": 1e-3,
+        "per_device_train_batch_size": 2,
+        "max_length": 16,
+        "warmup_ratio": 0.2,
+        "objective": "both",
+    }
+    return QatTraining(**defaults | values)
+
+
+def make_training(
+    folder: Path,
+    *,
+    steps: int,
+    quantizer: QuantizerSpec | None = None,
+    adapter: AdapterSpec | None = None,
+    tied: bool = False,
+) -> Tiny:
+    """Build the tiny Llama, ask it as a teacher, then install its layers."""
+    model = make_llama(tied=tied)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(10)  # a teacher with opinions
+    targets = teacher_targets(
+        SplitModel(model),
+        WINDOWS,
+        temperature=1.0,
+        model_key=f"tied {tied}",
+        folder=folder / "teacher",
+        progress=lambda _done, _total: None,
+    )
+    layers = quantize(model, quantizer or integer(), adapter or lora())
+    return Tiny(model, layers, TrainingData(WINDOWS, targets, steps, seed=3))
+
+
+def curve(events: list[Event], key: str) -> dict[int, float]:
+    """Return the points of one curve by step."""
+    return {
+        event.step: event.value
+        for event in events
+        if isinstance(event, MetricPoint) and event.key == key
+    }
