@@ -24,6 +24,7 @@ from tasks.wake import send_hints
 logger = logging.getLogger(__name__)
 
 LOST = "lost"
+RETURNED = "returned"
 MAX_HINTS = 50
 ENDED: dict[str, Any] = {"owner": None, "lease_until": None, "eta_seconds": None}
 
@@ -107,6 +108,7 @@ def _bring_back(
 ) -> tuple[int, ...]:
     """Cancel those that should stop, fail those lost too often, queue the rest."""
     times = settings.max_attempts
+    outcome = LOST if losses else RETURNED
     cancelled = {"state": "cancelled", "finished_at": now(), "control": None, **ENDED}
     failed = {
         "state": "failed",
@@ -126,9 +128,9 @@ def _bring_back(
             *_move(session, which, (), values=queued),
         ]
         for run_id, attempt in found:
-            end_attempt(session, run_id, attempt, LOST)
+            end_attempt(session, run_id, attempt, outcome)
     for run_id, attempt in found:
-        logger.warning("attempt %d of run %d was lost: %s", attempt, run_id, why)
+        logger.warning("attempt %d of run %d was %s: %s", attempt, run_id, outcome, why)
     return tuple(run_id for run_id, _ in found)
 
 

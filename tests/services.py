@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 POSTGRES_FOLDERS = "/usr/lib/postgresql/*/bin"
 
 

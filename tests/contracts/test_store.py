@@ -172,6 +172,7 @@ def test_an_orderly_shutdown_does_not_count_as_lost(database: Database, settings
     for _ in range(settings.max_attempts + 2):
         claim(database, settings, run_id)
         assert leave(database, settings, "host/0") == (run_id,)
+    assert {one.outcome for one in runs.list_attempts(database, run_id)} == {"returned"}
     assert runs.get_run(database, run_id).state == "queued"
 
 
