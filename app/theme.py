@@ -10,17 +10,17 @@ from pathlib import Path
 
 import gradio as gr
 
-# One color per width, warm for few bits and cool for many, gray for the 16-bit baseline. Legible on
-# both backgrounds and apart for the three kinds of color blindness; symbols say the same again.
+# One color per width, warm for few bits and cool for many, a quiet one for the 16-bit baseline.
+# Legible on both backgrounds and apart for color-blind people; symbols say the same again.
 BITS_COLORS: dict[int, str] = {
-    2: "#c6283d",
-    3: "#e2622b",
-    4: "#c98a00",
-    5: "#7d9a2c",
-    6: "#2a9d8f",
-    7: "#2f86c1",
-    8: "#5b5fd6",
-    16: "#7b8190",
+    2: "#c21f6c",
+    3: "#b54d04",
+    4: "#dd7300",
+    5: "#4d9e44",
+    6: "#31a07c",
+    7: "#0d70c9",
+    8: "#6f75f8",
+    16: "#8a70a9",
 }
 BITS_SYMBOLS: dict[int, str] = {
     2: "circle",
