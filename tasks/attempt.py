@@ -118,7 +118,6 @@ def _end_badly(recorder: Recorder, run: RunRecord, spec: ExperimentSpec, error: 
     smaller = halve(spec) if failure.kind == "out_of_memory" else None
     if smaller is not None:
         recorder.note(Logged("warning", f"{failure.message}; trying with half the microbatch"))
-        recorder.forget_checkpoints()
         recorder.finish("queued", microbatch_halvings=run.microbatch_halvings + 1)
         return
     recorder.note(Logged("error", failure.message))

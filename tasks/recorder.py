@@ -120,12 +120,6 @@ class Recorder:
                         raise
                     time.sleep(RETRY_SECONDS)
 
-    def forget_checkpoints(self) -> None:
-        """Let the next attempt begin anew: recorded checkpoints no longer fit."""
-        records = list_files(self._database, self._claim.run_id)
-        with self._lock:
-            self._batch.removed_files += [one.path for one in records if one.kind == "checkpoint"]
-
     def _is_due(self, event: Event) -> bool:
         if isinstance(event, StageStarted | ScoreMeasured | FileWritten | Logged):
             return True
