@@ -63,7 +63,6 @@ _TOKENS: dict[str, str] = {
     "block_background_fill": "transparent",
     "block_border_width": "0px",
     "block_shadow": "none",
-    "block_padding": "0",
     "block_label_text_color": "var(--bd-soft)",
     "block_title_text_color": "var(--bd-text)",
     "block_info_text_color": "var(--bd-soft)",
@@ -136,6 +135,5 @@ def build_theme() -> gr.themes.Base:
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"],
     )
-    return theme.set(
-        **{f"{name}{mode}": value for name, value in _TOKENS.items() for mode in ("", "_dark")}
-    )
+    both = {f"{name}{mode}": value for name, value in _TOKENS.items() for mode in ("", "_dark")}
+    return theme.set(block_padding="0", **both)

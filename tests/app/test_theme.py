@@ -7,7 +7,14 @@ import re
 
 import pytest
 
-from app.theme import BITS_COLORS, BITS_SYMBOLS, color_of_bits, load_css, symbol_of_bits
+from app.theme import (
+    BITS_COLORS,
+    BITS_SYMBOLS,
+    build_theme,
+    color_of_bits,
+    load_css,
+    symbol_of_bits,
+)
 
 # Viénot, Brettel and Mollon (1999): linear RGB as protanopes and deuteranopes see it.
 BLINDNESS = {
@@ -89,3 +96,10 @@ def test_effective_bits_take_the_nearest_width(effective: float, width: int) -> 
     """A run at 4.31 effective bits looks like the other 4-bit runs."""
     assert color_of_bits(effective) == BITS_COLORS[width]
     assert symbol_of_bits(effective) == BITS_SYMBOLS[width]
+
+
+def test_both_modes_take_our_colors() -> None:
+    """Gradio's own parts are painted with our tokens in light and in dark."""
+    theme = build_theme()
+    assert theme.body_background_fill == theme.body_background_fill_dark == "var(--bd-page)"
+    assert theme.input_border_color_focus_dark == "var(--bd-accent)"
