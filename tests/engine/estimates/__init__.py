@@ -1,0 +1,1 @@
+"""Promises of what is told before launch."""

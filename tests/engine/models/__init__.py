@@ -1,0 +1,1 @@
+"""Promises of loading models and reading their shapes."""
