@@ -1,7 +1,8 @@
 """The engine: everything PyTorch, and nothing of stores, queues or pages.
 
 Rooms: `specs/` (what can be asked; no torch), `errors.py` and `events.py` (what can go wrong, what
-a run announces), `experiment.py` (one whole experiment), `result.py` (what the result weighs),
+a run announces), `experiment.py` (one whole experiment), `session.py`
+(what its stages share), `result.py` (what the result weighs),
 `device.py` (where it computes), `layer_patterns.py` (layers chosen by wildcards), `layer_fit.py`
 (does a spec fit the model's layers?), `estimates/` (size, memory and time before launch; no
 torch), `models/` (loading, shapes, names), `data/` (text as windows of tokens), `quant/` (tensor

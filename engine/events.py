@@ -16,7 +16,7 @@ Direction = Literal["lower", "higher"]
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A named part of the run began ("load", "initialize", "train", "evaluate")."""
+    """A named part of the run began ("load", "teach", "initialize", "train", "evaluate")."""
 
     stage: str
     total: int | None = None
@@ -45,7 +45,7 @@ class ScoreMeasured:
     """One number of a benchmark, with its standard error and how many samples it rests on.
 
     Attributes:
-        benchmark: Name of the benchmark with its data ("perplexity/bundled:python-docs").
+        benchmark: Name of the benchmark with its data ("text/bundled:python-docs").
         metric: "perplexity", "kl_divergence", "top1_agreement", ...
         value: The number, in the metric's own unit.
         standard_error: One standard error in the same unit, or None where none is defined.

@@ -6,20 +6,17 @@ announced as events, and a listener that raises `Cancelled` stops it within a st
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from engine.data.corpora import load_documents
-from engine.data.windows import build_windows, spread
+from engine.data.windows import spread
 from engine.device import (
     choose_device,
     describe_environment,
+    is_out_of_memory,
     peak_memory_bytes,
     reset_peak_memory,
 )
@@ -31,80 +28,35 @@ from engine.events import (
     FileWritten,
     Listener,
     Logged,
-    Progressed,
     ResourcesMeasured,
     ScoreMeasured,
-    StageStarted,
 )
-from engine.initialize.catalogue import initialize
+from engine.initialize.catalogue import Installed, initialize
 from engine.layers.head import SplitModel
 from engine.layers.held_weight import multiplied_dtype
 from engine.layers.layer_map import bypassed, held
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.loading import LoadedModel, load_model
 from engine.result import measure_size, save_result
-from engine.specs import DataSpec, ExperimentSpec, QatTraining
+from engine.session import Session, Workspace, load_windows
+from engine.specs import DataAware, ExperimentSpec, QatTraining
 from engine.teacher.cache import make_key
 from engine.teacher.fingerprint import fingerprint
 from engine.teacher.hidden_states import teacher_hidden
 from engine.teacher.targets import Targets, teacher_targets
-from engine.training.loop import Place, TrainingData, count_steps, train, used_windows
+from engine.training.loop import (
+    Place,
+    TrainingData,
+    batch_size,
+    count_steps,
+    train,
+    used_windows,
+)
+
+__all__ = ["Workspace", "run_experiment"]
 
 RESULT_FILE = "result.safetensors"
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where a run reads and writes.
-
-    Attributes:
-        folder: The run's own; made if missing.
-        data_folder: Shared: converted models and cached teacher targets.
-        mirror: Folder of data sets to look in before the hub, or None.
-        resume_from: Checkpoint of an earlier attempt to go on from, or None.
-    """
-
-    folder: Path
-    data_folder: Path
-    mirror: Path | None = None
-    resume_from: Path | None = None
-
-
-@dataclass
-class _Session:
-    """What the stages of one run share."""
-
-    spec: ExperimentSpec
-    workspace: Workspace
-    listener: Listener
-    device: torch.device
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[None]:
-        """Announce a stage and time it."""
-        self.listener(StageStarted(name, total))
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
-
-    def progress(self, stage: str) -> _StageProgress:
-        return _StageProgress(stage, self.listener)
-
-    @property
-    def teacher_folder(self) -> Path:
-        return self.workspace.data_folder / "teacher"
-
-
-@dataclass(frozen=True)
-class _StageProgress:
-    """Announces progress of one stage."""
-
-    stage: str
-    listener: Listener
-
-    def __call__(self, done: int, total: int) -> None:
-        self.listener(Progressed(self.stage, done, total))
+_MICROBATCHING = ("per_device_train_batch_size", "gradient_accumulation_steps")
 
 
 @dataclass(frozen=True)
@@ -130,19 +82,19 @@ def run_experiment(
     Raises:
         BitdialError: Of the kind that fits; its sentence is for the user.
     """
-    session = _Session(spec, workspace, listener, choose_device(device))
+    session = Session(spec, workspace, listener, choose_device(device))
     torch.manual_seed(spec.seed)
     reset_peak_memory(session.device)
     try:
         _run(session)
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemory(f"the device has too little memory for this run: {error}") from error
-    finally:
-        peak = peak_memory_bytes(session.device)
-    listener(ResourcesMeasured(peak, session.seconds))
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(f"{session.device} has too little memory for this run") from error
+    listener(ResourcesMeasured(peak_memory_bytes(session.device), session.seconds))
 
 
-def _run(session: _Session) -> None:
+def _run(session: Session) -> None:
     spec = session.spec
     with session.stage("load"):
         loaded = load_model(
@@ -157,43 +109,45 @@ def _run(session: _Session) -> None:
         model_key = fingerprint(loaded.model)
     teaching = _teach(session, split, loaded, model_key)
     with session.stage("initialize"):
-        layers = _initialize(session, loaded)
-        split = SplitModel(loaded.model)
-        session.listener(measure_size(loaded.model, layers, spec.quantizer))
+        installed = _initialize(session, loaded)
     if isinstance(spec.training, QatTraining) and teaching.training is not None:
-        identity = make_key({"spec": spec.model_dump(mode="json"), "model": model_key})
-        place = Place(session.workspace.folder, identity, session.workspace.resume_from)
+        place = Place(
+            session.workspace.folder, _identity(spec, model_key), session.workspace.resume_from
+        )
         with session.stage("train", teaching.training.total_steps):
             train(
-                split,
-                layers,
+                installed.split,
+                installed.layers,
                 spec.training,
                 data=teaching.training,
                 place=place,
                 listener=session.listener,
             )
-        save_result(session.workspace.folder / RESULT_FILE, layers)
+        save_result(session.workspace.folder / RESULT_FILE, installed.layers)
         session.listener(FileWritten("adapter", RESULT_FILE))
-    _evaluate(session, split, layers, teaching)
+    _evaluate(session, installed, teaching)
 
 
-def _windows(session: _Session, data: DataSpec, loaded: LoadedModel, name: str) -> Tensor:
-    """Load the windows of the spec's part called `name`."""
-    documents = load_documents(
-        data,
-        field=f"{name}.data",
-        data_folder=session.workspace.data_folder,
-        mirror=session.workspace.mirror,
-    )
-    max_length = getattr(session.spec, name).max_length
-    return build_windows(documents, loaded.tokenizer, max_length=max_length, field=f"{name}.data")
+def _identity(spec: ExperimentSpec, model_key: str) -> str:
+    """Return what a training's checkpoints belong to.
+
+    Left out is what does not change the trajectory: names, what is measured, how often something
+    is saved, and how a batch is cut into microbatches (an attempt that ran out of memory cuts
+    finer).
+    """
+    values = spec.model_dump(mode="json", exclude={"name", "evaluation"})
+    if isinstance(spec.training, QatTraining):
+        for key in ("save_steps", "logging_steps", *_MICROBATCHING):
+            values["training"].pop(key)
+        values["batch_size"] = batch_size(spec.training)
+    return make_key({"spec": values, "model": model_key})
 
 
-def _teach(session: _Session, split: SplitModel, loaded: LoadedModel, model_key: str) -> _Teaching:
+def _teach(session: Session, split: SplitModel, loaded: LoadedModel, model_key: str) -> _Teaching:
     """Read the data and ask the 16-bit model what it would say."""
     spec = session.spec
     eval_windows = spread(
-        _windows(session, spec.evaluation.data, loaded, "evaluation"), spec.evaluation.limit
+        load_windows(session, spec.evaluation, loaded, "evaluation"), spec.evaluation.limit
     )
     training = None
     with session.stage("teach"):
@@ -215,14 +169,14 @@ def _teach(session: _Session, split: SplitModel, loaded: LoadedModel, model_key:
 
 
 def _training_data(
-    session: _Session,
+    session: Session,
     training: QatTraining,
     split: SplitModel,
     *,
     loaded: LoadedModel,
     model_key: str,
 ) -> TrainingData:
-    windows = _windows(session, training.data, loaded, "training")
+    windows = load_windows(session, training, loaded, "training")
     total_steps = count_steps(training, len(windows))
     seed = session.spec.seed
     windows = used_windows(training, windows, total_steps=total_steps, seed=seed)
@@ -239,32 +193,36 @@ def _training_data(
     return TrainingData(windows, targets, total_steps, seed)
 
 
-def _initialize(session: _Session, loaded: LoadedModel) -> Layers:
+def _initialize(session: Session, loaded: LoadedModel) -> Installed:
+    """Install the layers the spec asks for and bring them to their start."""
     spec = session.spec
-    plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed)
-    layers = install(loaded.model, plan)
-    if layers:
-        initialize(loaded, layers, spec, workspace_windows=_CalibrationText(session, loaded))
-        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits} bits"))
-    return layers
+    layers = install(loaded.model, LayerPlan(spec.quantizer, spec.adapter, spec.seed))
+    installed = Installed(loaded.model, SplitModel(loaded.model), layers)
+    initialize(
+        installed,
+        spec.initialization,
+        load_windows=_CalibrationText(session, loaded),
+        progress=session.progress("initialize"),
+    )
+    session.listener(Logged("info", f"{len(layers)} layers at {spec.bits} bits"))
+    session.listener(measure_size(loaded.model, layers, spec.quantizer))
+    return installed
 
 
 @dataclass(frozen=True)
 class _CalibrationText:
     """Loads calibration windows when an initialization asks for them."""
 
-    session: _Session
+    session: Session
     loaded: LoadedModel
 
-    def __call__(self) -> Tensor:
-        initialization = self.session.spec.initialization
-        data = getattr(initialization, "data", None)
-        windows = _windows(self.session, data or DataSpec(), self.loaded, "initialization")
-        return spread(windows, getattr(initialization, "num_samples", None))
+    def __call__(self, spec: DataAware) -> Tensor:
+        windows = load_windows(self.session, spec, self.loaded, "initialization")
+        return spread(windows, spec.num_samples)
 
 
-def _evaluate(session: _Session, split: SplitModel, layers: Layers, teaching: _Teaching) -> None:
-    spec = session.spec.evaluation
+def _evaluate(session: Session, installed: Installed, teaching: _Teaching) -> None:
+    spec, split, layers = session.spec.evaluation, installed.split, installed.layers
     dtype = multiplied_dtype(session.device, split.head_weight.dtype)
     with session.stage("evaluate", len(teaching.eval_windows)), held(layers, dtype):
         scores = evaluate_language_model(

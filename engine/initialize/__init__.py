@@ -1,6 +1,7 @@
 """Where the quantized model starts from, before any training.
 
-Rooms: `round_to_nearest` (ranges from smallest and largest weight), `data_aware` (ranges and start
-weights chosen on calibration text), `compensation` (the arithmetic of it, one layer at a time),
-`catalogue` (which one a spec names). Start with `catalogue`.
+Rooms: `catalogue` (which start a spec names), `data_aware` (start weights and ranges for a whole
+model from calibration text), `moments` (what is collected on that text), `compensation` (the
+arithmetic, one layer at a time). Round-to-nearest ranges are what a layer is built with
+(`engine.quant.ranges`). Start with `catalogue`.
 """

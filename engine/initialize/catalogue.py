@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from engine.initialize.data_aware import start_data_aware
+from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
-from engine.models.loading import LoadedModel
-from engine.specs import DataAware, ExperimentSpec
+from engine.specs import DataAware, InitializationSpec
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A model with its layers in place.
+
+    Attributes:
+        root: The module the layers' names start from.
+        split: The same model as body and head.
+        layers: What was installed, by name.
+    """
+
+    root: nn.Module
+    split: SplitModel
+    layers: Layers
 
 
 def initialize(
-    loaded: LoadedModel,
-    layers: Layers,
-    spec: ExperimentSpec,
+    installed: Installed,
+    spec: InitializationSpec,
     *,
-    workspace_windows: Callable[[], Tensor],
+    load_windows: Callable[[DataAware], Tensor],
+    progress: Callable[[int, int], None],
 ) -> None:
     """Bring freshly installed layers to their start, in place.
 
     Round-to-nearest ranges are what a layer is built with, so there nothing is left to do.
+
+    Args:
+        installed: The model.
+        spec: The initialization asked for.
+        load_windows: Gives (N, T) calibration text; called only where it is needed.
+        progress: Told of work done and in all.
     """
-    if isinstance(spec.initialization, DataAware):
-        raise NotImplementedError
+    if isinstance(spec, DataAware):
+        windows = load_windows(spec)
+        start_data_aware(
+            installed.split, installed.root, installed.layers, windows, progress=progress
+        )

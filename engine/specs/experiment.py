@@ -79,3 +79,14 @@ def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
                 "training.objective",
                 "a 16-bit model is its own teacher; use task, or quantizer.grid integer",
             )
+    if not is_float and isinstance(spec.training, QatTraining) and _holds_all_still(spec):
+        yield Problem(
+            "training.range_learning_rate",
+            "without an adapter and with ranges held still there is nothing to train; give "
+            "ranges a rate above 0, or choose adapter.kind lora",
+        )
+
+
+def _holds_all_still(spec: ExperimentSpec) -> bool:
+    is_held = isinstance(spec.training, QatTraining) and not spec.training.range_learning_rate
+    return is_held and isinstance(spec.adapter, NoAdapter)

@@ -21,6 +21,7 @@ from torch import Tensor
 from engine.errors import StorageError
 
 Tensors = dict[str, Tensor]
+READABLE = 0o644  # by every worker that shares the data folder, whoever wrote it
 
 
 def make_key(parts: Mapping[str, Any]) -> str:
@@ -61,7 +62,7 @@ def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str] | None 
     Raises:
         StorageError: When it cannot be written; nothing is left behind.
     """
-    temporary = None
+    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -70,11 +71,13 @@ def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str] | None 
         save_file(contiguous, temporary, metadata)
         with Path(temporary).open("rb") as file:
             os.fsync(file.fileno())
+        Path(temporary).chmod(READABLE)
         Path(temporary).replace(path)
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise StorageError(
             f"{path.name} could not be written in {path.parent}: {reason}"
         ) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Training of adapters and ranges through the rounding.
 
-Rooms: `targets` (what the 16-bit teacher predicts, kept as top-k with a tail bucket), `objectives`
-(task loss and distillation through the vocabulary in pieces), `parameter_groups` (what trains at
-which rate), `step` (one optimizer step: round once, many microbatches, one projection),
-`checkpoints` (save and resume exactly), `loop` (the stage as a run sees it). Start with `loop`.
+Rooms: `objectives` (task loss and distillation through the vocabulary in pieces),
+`parameter_groups` (what trains at which rate), `step` (one optimizer step: round once, many
+microbatches, one projection), `checkpoints` (save and resume exactly), `loop` (the stage as a run
+sees it). Start with `loop`.
 """

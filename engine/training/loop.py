@@ -34,6 +34,7 @@ from engine.training.parameter_groups import (
 from engine.training.step import Microbatch, StepResult, StepRunner
 
 STAGE = "train"
+KEPT_CHECKPOINTS = 2
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,17 @@ def train(
             for key, value in _curve_values(result, rates, speed).items():
                 listener(MetricPoint(key, step, value))
         if step % spec.save_steps == 0 and step < total:
-            name = f"checkpoint-{step:08d}.safetensors"
-            checkpoint.save(place.folder / name, step=step)
-            listener(FileWritten("checkpoint", name))
+            listener(FileWritten("checkpoint", _save(checkpoint, place.folder, step)))
         listener(Progressed(STAGE, step, total))
+
+
+def _save(checkpoint: Checkpoint, folder: Path, step: int) -> str:
+    """Save a checkpoint, delete all but the newest few of this folder, return the file's name."""
+    path = folder / f"checkpoint-{step:08d}.safetensors"
+    checkpoint.save(path, step=step)
+    for old in sorted(folder.glob("checkpoint-*.safetensors"))[:-KEPT_CHECKPOINTS]:
+        old.unlink(missing_ok=True)
+    return path.name
 
 
 def _curve_values(

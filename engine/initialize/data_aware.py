@@ -1,0 +1,73 @@
+"""Start weights and ranges from calibration text, for all layers. Start with `start_data_aware`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from engine.initialize.compensation import compensate
+from engine.initialize.moments import collect_moments
+from engine.layers.head import SplitModel
+from engine.layers.layer_map import bypassed
+from engine.layers.quantized_linear import QuantizedLinear
+from engine.layers.rounded_weight import RoundedWeight
+from engine.layers.swap import Layers
+from engine.layers.weight_ranges import AsymmetricRanges
+from engine.quant.ranges import (
+    Grid,
+    asymmetric_grid,
+    asymmetric_range,
+    symmetric_grid,
+    symmetric_scale,
+)
+
+STAGE = "calibrate"
+Progress = Callable[[int, int], None]
+
+
+@torch.no_grad()
+def start_data_aware(
+    split: SplitModel, root: nn.Module, layers: Layers, windows: Tensor, *, progress: Progress
+) -> None:
+    """Give every quantized linear layer the start that changes its output least, in place.
+
+    The frozen weights are replaced by compensated ones, so the model is no longer its own teacher;
+    embeddings keep their round-to-nearest start.
+
+    Args:
+        split: The model, layers installed.
+        root: The module the layers' names start from.
+        layers: What was installed.
+        windows: (N, T) int64 calibration text on the CPU.
+        progress: Told of layers done and in all.
+    """
+    linear = {
+        name: module
+        for name, module in root.named_modules()
+        if name in layers and isinstance(module, QuantizedLinear)
+    }
+    with bypassed(layers):
+        moments = collect_moments(split, linear, windows, progress=progress)
+    for index, name in enumerate(linear):
+        _start_layer(layers[name], moments.pop(name))
+        progress(index + 1, len(linear))
+
+
+def _start_layer(layer: RoundedWeight, moments: Tensor) -> None:
+    if layer.ranges is None:
+        return
+    start = compensate(
+        layer.weight.float(), moments, num_groups=layer.num_groups, fit=_fitter(layer)
+    )
+    layer.weight.copy_(start.weight)
+    layer.ranges.set_grid(Grid(start.lower, start.width, start.zero_point, layer.ranges.bits))
+
+
+def _fitter(layer: RoundedWeight) -> Callable[[Tensor], Grid]:
+    ranges = layer.ranges
+    bits = layer.active_bits
+    if isinstance(ranges, AsymmetricRanges):
+        return lambda grouped: asymmetric_grid(*asymmetric_range(grouped, bits), bits)
+    return lambda grouped: symmetric_grid(symmetric_scale(grouped, bits), bits)
