@@ -45,7 +45,9 @@ class Compensated(NamedTuple):
 
 
 def compensate(weight: Tensor, moments: Tensor, *, num_groups: int, fit: FitGrid) -> Compensated:
-    """Find ranges and start values of one layer.
+    """Find ranges and start values of one layer, or of several that read the same input.
+
+    Rows do not touch each other, so layers with the same input may be stacked.
 
     Args:
         weight: (O, I) float32; not modified.
@@ -121,12 +123,14 @@ def _round_group(weight: Tensor, columns: slice, factor: Tensor, grid: Grid) -> 
         (O, g) error of each column over the factor's diagonal, for the columns after the group.
     """
     inside = factor[columns, columns]
-    group = weight[:, columns]
-    errors = torch.empty_like(group)
-    for column in range(group.shape[1]):
-        value = group[:, column]
-        rounded = fake_quantize(value.view(-1, 1, 1), grid).view(-1)
-        errors[:, column] = (value - rounded) / inside[column, column]
-        rest = slice(column + 1, group.shape[1])
-        group[:, rest].addr_(errors[:, column], inside[column, rest], alpha=-1)
-    return errors
+    lower, width, zero_point = (part.squeeze(-1) for part in grid[:3])
+    rate = grid.top / width
+    # columns as rows: each is read and written many times
+    tile = weight[:, columns].t().contiguous()  # (g, O)
+    errors = torch.empty_like(tile)
+    for index, value in enumerate(tile):
+        code = value.sub(lower).mul_(rate).clamp_(0, grid.top).sub_(zero_point).round_()
+        torch.sub(value, code.div_(rate), out=errors[index]).div_(inside[index, index])
+        tile[index + 1 :].addr_(inside[index, index + 1 :], errors[index], alpha=-1)
+    weight[:, columns] = tile.t()
+    return errors.t()

@@ -50,19 +50,35 @@ def start_data_aware(
     }
     with bypassed(layers):
         moments = collect_moments(split, linear, windows, progress=progress)
-    for index, name in enumerate(linear):
-        _start_layer(layers[name], moments.pop(name))
-        progress(index + 1, len(linear))
+    stacks: dict[int, list[str]] = {}
+    for name in linear:
+        if layers[name].ranges is not None:
+            stacks.setdefault(id(moments[name]), []).append(name)
+    done = 0
+    for names in stacks.values():
+        _start_stack([layers[name] for name in names], moments[names[0]])
+        for name in names:
+            del moments[name]
+        done += len(names)
+        progress(done, len(linear))
 
 
-def _start_layer(layer: RoundedWeight, moments: Tensor) -> None:
-    if layer.ranges is None:
-        return
+def _start_stack(stack: list[RoundedWeight], moments: Tensor) -> None:
+    """Start layers that read the same input together; one factorization serves them all."""
+    first = stack[0]
     start = compensate(
-        layer.weight.float(), moments, num_groups=layer.num_groups, fit=_fitter(layer)
+        torch.cat([layer.weight.float() for layer in stack]),
+        moments,
+        num_groups=first.num_groups,
+        fit=_fitter(first),
     )
-    layer.weight.copy_(start.weight)
-    layer.ranges.set_grid(Grid(start.lower, start.width, start.zero_point, layer.ranges.bits))
+    heights = [layer.weight.shape[0] for layer in stack]
+    pieces = zip(*(torch.split(part, heights) for part in start), strict=True)
+    for layer, (weight, *grid) in zip(stack, pieces, strict=True):
+        layer.weight.copy_(weight)
+        if layer.ranges is not None:
+            lower, width, zero_point = grid
+            layer.ranges.set_grid(Grid(lower, width, zero_point, layer.ranges.bits))
 
 
 def _fitter(layer: RoundedWeight) -> Callable[[Tensor], Grid]:

@@ -19,6 +19,7 @@ from engine.teacher.cache import digest, load_or_compute, make_key
 
 TOP_K = 64
 PIECE_ROWS = 256
+BODY_TOKENS = 1024
 
 
 class Targets(NamedTuple):
@@ -74,7 +75,7 @@ def _compute(
     split: SplitModel, windows: Tensor, temperature: float, progress: Callable[[int, int], None]
 ) -> dict[str, Tensor]:
     device = next(split.body.parameters()).device
-    rows_at_once = max(1, PIECE_ROWS // windows.shape[1])
+    rows_at_once = max(1, BODY_TOKENS // windows.shape[1])
     parts = []
     for start in range(0, len(windows), rows_at_once):
         tokens = windows[start : start + rows_at_once].to(device)
