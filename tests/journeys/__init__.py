@@ -1,0 +1,1 @@
+"""A person's story from end to end: a real browser, real servers, a real worker, a real model."""
