@@ -33,7 +33,6 @@ from engine.events import (
 )
 from engine.initialize.catalogue import Installed, initialize
 from engine.layers.head import SplitModel
-from engine.layers.held_weight import multiplied_dtype
 from engine.layers.layer_map import bypassed, held
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.loading import LoadedModel, load_model
@@ -223,8 +222,10 @@ class _CalibrationText:
 
 def _evaluate(session: Session, installed: Installed, teaching: _Teaching) -> None:
     spec, split, layers = session.spec.evaluation, installed.split, installed.layers
-    dtype = multiplied_dtype(session.device, split.head_weight.dtype)
-    with session.stage("evaluate", len(teaching.eval_windows)), held(layers, dtype):
+    with (
+        session.stage("evaluate", len(teaching.eval_windows)),
+        held(layers, split.head_weight.dtype),
+    ):
         scores = evaluate_language_model(
             split,
             teaching.eval_windows,

@@ -28,7 +28,8 @@ class HeldWeight:
     """A rounded weight and the sum of its gradients over an optimizer step.
 
     Attributes:
-        weight: (O, I) rounded weight in the dtype it is multiplied in.
+        weight: (O, I) rounded weight; converted at each use where another dtype multiplies faster,
+            which costs a twentieth of the multiplication and keeps half the memory.
         gradient: (O, I) float32 sum so far, or None before the first.
         is_last: True while the last microbatch of the step runs.
     """
@@ -48,13 +49,17 @@ class HeldWeight:
     def linear(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
         """Multiply (..., I) inputs with the held weight; the result has the inputs' dtype."""
         if not (self.trains and torch.is_grad_enabled()):
-            outputs = inputs.to(self.weight.dtype) @ self.weight.t()
-            outputs = outputs.to(inputs.dtype)
+            wide = self.wide()
+            outputs = (inputs.to(wide.dtype) @ wide.t()).to(inputs.dtype)
         else:
             self._pending += 1
             anchor = torch.zeros((), requires_grad=True, device=inputs.device)
             outputs = _held_linear(inputs, anchor, self)
         return outputs if bias is None else outputs + bias
+
+    def wide(self) -> Tensor:
+        """Return the weight in the dtype it is multiplied in; itself where that is its own."""
+        return self.weight.to(multiplied_dtype(self.weight.device, self.weight.dtype))
 
     def look_up(self, rows: Tensor) -> Tensor:
         """Return the weight's rows at integer indices (...), as (..., I)."""
@@ -103,18 +108,20 @@ class _HeldLinear(torch.autograd.Function):
         del anchor
         ctx.held = held
         ctx.save_for_backward(inputs)
-        return (inputs.to(held.weight.dtype) @ held.weight.t()).to(inputs.dtype)
+        wide = held.wide()
+        return (inputs.to(wide.dtype) @ wide.t()).to(inputs.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor) -> tuple[Tensor | None, None, None]:
         (inputs,) = ctx.saved_tensors
         held: HeldWeight = ctx.held
-        rows = grad_outputs.reshape(-1, grad_outputs.shape[-1]).to(held.weight.dtype)
+        wide = held.wide()
+        rows = grad_outputs.reshape(-1, grad_outputs.shape[-1]).to(wide.dtype)
         grad_inputs = None
         if ctx.needs_input_grad[0]:
-            grad_inputs = (rows @ held.weight).view(inputs.shape).to(inputs.dtype)
-        held.add_gradient(rows, inputs.reshape(-1, inputs.shape[-1]).to(held.weight.dtype))
+            grad_inputs = (rows @ wide).view(inputs.shape).to(inputs.dtype)
+        held.add_gradient(rows, inputs.reshape(-1, inputs.shape[-1]).to(wide.dtype))
         return grad_inputs, None, None
 
 

@@ -27,6 +27,7 @@ from engine.layers.held_weight import multiplied_dtype
 from engine.specs import QatTraining
 
 PIECE_ROWS = 128
+HEAD_ROWS = 8192
 IGNORED = -100
 TINY = 1e-20
 
@@ -126,10 +127,9 @@ class _PlainHeadLoss(torch.autograd.Function):
         gradient = torch.empty_like(hidden)
         total = hidden.new_zeros((), dtype=torch.float32)
         num_labels = max(int((answers.labels != IGNORED).sum()), 1)
-        wide = head.to(multiplied_dtype(hidden.device, head.dtype))
         for rows in _iter_pieces(hidden.shape[0]):
             piece = answers.rows(rows)
-            logits = (hidden[rows].to(wide.dtype) @ wide.t()).float()
+            logits = _multiply(hidden[rows], head)
             grad_logits = torch.zeros_like(logits)
             if mix.task:
                 total += _add_task(logits, piece.labels, mix.task / num_labels, grad_logits)
@@ -138,7 +138,7 @@ class _PlainHeadLoss(torch.autograd.Function):
                 total += _add_divergence(
                     logits, piece, grad_logits, temperature=mix.temperature, weight=weight
                 )
-            gradient[rows] = (grad_logits.to(wide.dtype) @ wide).to(hidden.dtype)
+            gradient[rows] = _multiply_back(grad_logits, head).to(hidden.dtype)
         ctx.save_for_backward(gradient)
         return total
 
@@ -147,6 +147,30 @@ class _PlainHeadLoss(torch.autograd.Function):
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grad_loss.to(gradient.dtype), None, None
+
+
+def _multiply(hidden: Tensor, head: Tensor) -> Tensor:
+    """Return float32 logits (n, V) of (n, D) hidden states under a (V, D) head."""
+    dtype = multiplied_dtype(head.device, head.dtype)
+    if dtype == head.dtype:
+        return (hidden.to(dtype) @ head.t()).float()
+    # a head of another dtype is converted a stretch at a time: a whole copy is the largest tensor
+    parts = torch.split(head, HEAD_ROWS)
+    return torch.cat([hidden.to(dtype) @ part.to(dtype).t() for part in parts], dim=1).float()
+
+
+def _multiply_back(grad_logits: Tensor, head: Tensor) -> Tensor:
+    """Return the (n, D) gradient of hidden states from that of their logits (n, V)."""
+    dtype = multiplied_dtype(head.device, head.dtype)
+    if dtype == head.dtype:
+        return grad_logits.to(dtype) @ head
+    gradient = grad_logits.new_zeros(len(grad_logits), head.shape[1], dtype=dtype)
+    stretches = zip(
+        torch.split(grad_logits, HEAD_ROWS, 1), torch.split(head, HEAD_ROWS), strict=True
+    )
+    for part, rows in stretches:
+        gradient.addmm_(part.to(dtype), rows.to(dtype))
+    return gradient
 
 
 _plain_head_loss = cast(

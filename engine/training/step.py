@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from engine.errors import Diverged
 from engine.layers.head import SplitModel
-from engine.layers.held_weight import multiplied_dtype
 from engine.layers.rounded_weight import RoundedWeight
 from engine.training.objectives import Answers, Mix, loss_of_hidden
 
@@ -94,7 +93,7 @@ class StepRunner:
         total = torch.zeros((), device=device)
         held = []
         for layer in self._layers.values():
-            weight = layer.hold(multiplied_dtype(device, layer.weight.dtype), trains=True)
+            weight = layer.hold(layer.weight.dtype, trains=True)
             held.append(weight)
         for index, microbatch in enumerate(microbatches):
             for weight in held:
