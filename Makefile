@@ -22,6 +22,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 
 types: .venv/installed-dev
+	@rm -f app/components/*.pyi # Gradio writes them on import; stale ones mislead
 	$(BIN)/mypy
 
 contracts: .venv/installed-dev
