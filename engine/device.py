@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import psutil
 import torch
@@ -46,6 +48,9 @@ def describe_environment(device: torch.device, dtype: torch.dtype, seed: int) ->
             values[package] = version(package)
         except PackageNotFoundError:
             continue
+    commit = find_commit()
+    if commit is not None:
+        values["commit"] = commit
     return values | {
         "device": describe_device(device),
         "dtype": str(dtype).removeprefix("torch."),
@@ -76,3 +81,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def find_commit() -> str | None:
+    """Return the commit of the checkout this code runs from, or None where it is installed."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -86,7 +86,7 @@ class FileWritten:
     """A file of the run is complete on disk.
 
     Attributes:
-        kind: "checkpoint", "adapter", "export" or "report".
+        kind: "checkpoint", "result", "export" or "report".
         path: Path relative to the run's folder.
     """
 

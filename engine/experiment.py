@@ -122,8 +122,9 @@ def _run(session: Session) -> None:
                 place=place,
                 listener=session.listener,
             )
+    if installed.layers:
         save_result(session.workspace.folder / RESULT_FILE, installed.layers)
-        session.listener(FileWritten("adapter", RESULT_FILE))
+        session.listener(FileWritten("result", RESULT_FILE))
     _evaluate(session, installed, teaching)
 
 

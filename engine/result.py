@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from engine.events import SizeMeasured
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
+from engine.quant.grouping import join, split
+from engine.quant.uniform import encode
 from engine.specs import IntegerQuantizer, QuantizerSpec
-from engine.teacher.cache import write_tensors
+from engine.teacher.cache import Tensors, write_tensors
 
 BYTES_UNQUANTIZED = 2
 
@@ -54,7 +57,11 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
 
 
 def save_result(path: Path, layers: Layers) -> None:
-    """Write adapters and ranges: with the base model, all there is to the result.
+    """Write the result: codes and their grid, and what they came from.
+
+    For each quantized layer `codes` (O, I) uint8, `step` (O, G) float32 and `zero_point` (O, G)
+    uint8, from which value = (code − zero_point) · step, whatever the start and the training were;
+    beside them adapters and ranges as trained.
 
     Raises:
         StorageError: When the file cannot be written.
@@ -66,7 +73,23 @@ def save_result(path: Path, layers: Layers) -> None:
         if module is not None
         for key, value in module.state_dict().items()
     }
+    for name, layer in layers.items():
+        tensors |= {f"{name}/{key}": value for key, value in _codes(layer).items()}
     write_tensors(path, tensors, {"format": "bitdial-result-1"})
+
+
+@torch.no_grad()
+def _codes(layer: RoundedWeight) -> Tensors:
+    """Return the codes and the grid of a layer; nothing where it is not quantized."""
+    if layer.ranges is None:
+        return {}
+    grid = layer.ranges.grid()
+    codes = encode(split(layer.unrounded(), layer.num_groups), grid)
+    return {
+        "codes": join(codes),
+        "step": grid.step,
+        "zero_point": grid.zero_point.to(torch.uint8),
+    }
 
 
 def _num_groups(layer: RoundedWeight) -> int:

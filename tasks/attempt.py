@@ -131,6 +131,8 @@ def _end_badly(recorder: Recorder, run: RunRecord, spec: ExperimentSpec, error: 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
     del number, frame
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)  # the end is being written; once is enough
     raise KeyboardInterrupt
 
 

@@ -14,6 +14,7 @@ import threading
 
 from engine.errors import BitdialError
 from tasks.lease import claim_run
+from tasks.recovery import reap
 from tasks.settings import load_settings
 from tasks.store.records import TERMINAL_STATES, RunRecord
 from tasks.store.runs import get_run
@@ -38,6 +39,7 @@ def work_off(
         if claim is not None:
             supervise(desk, claim, module=module, leaving=leaving)
         else:
+            reap(desk.database, desk.settings)
             leaving.wait(WAIT_SECONDS)
         run = get_run(desk.database, run_id)
     return run

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.specs.presets import find_preset
+from engine.specs.presets import Preset, find_preset
 from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
+METHOD_AXES = {
+    "quantizer": ("grid", "float"),
+    "adapter": ("kind", "none"),
+    "training": ("method", "none"),
+}
 
 
 def describe_model(run: RunRecord) -> str:
@@ -24,11 +29,11 @@ def nominal_bits(run: RunRecord) -> int:
 
 def describe_method(run: RunRecord) -> str:
     """Return the preset's title, or the four axes in a few words where there is no preset."""
-    preset = find_preset(run.preset or "")
-    if preset is not None:
-        return preset.title
     if run.is_baseline:
         return "16-bit baseline"
+    preset = find_preset(run.preset or "")
+    if preset is not None and _is_still(run, preset):
+        return preset.title
     words = []
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())
@@ -48,6 +53,15 @@ def describe_setting(run: RunRecord) -> str:
     windows = "all windows" if limit is None else f"{limit} windows"
     length = _dig(run.spec, "evaluation", "max_length")
     return f"{describe_model(run)} on {where}, {windows} of {length} tokens"
+
+
+def _is_still(run: RunRecord, preset: Preset) -> bool:
+    """Whether a run lies where its preset does on the axes that name a method."""
+    for axis, (tag, default) in METHOD_AXES.items():
+        if _dig(run.spec, axis, tag) != (_dig(preset.values, axis, tag) or default):
+            return False
+    starts_plain = _dig(run.spec, "initialization", "method") == "round-to-nearest"
+    return starts_plain or _dig(run.spec, "training", "method") != "none"
 
 
 def _dig(values: Any, *keys: str) -> Any:

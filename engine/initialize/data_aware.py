@@ -33,8 +33,9 @@ def start_data_aware(
 ) -> None:
     """Give every quantized linear layer the start that changes its output least, in place.
 
-    The frozen weights are replaced by compensated ones, so the model is no longer its own teacher;
-    embeddings keep their round-to-nearest start.
+    The frozen weights are replaced by compensated ones, so the model is no longer its own teacher.
+    Embeddings, the head, and layers that no calibration token reached keep their round-to-nearest
+    start, so the head is always the teacher's.
 
     Args:
         split: The model, layers installed.
@@ -52,7 +53,7 @@ def start_data_aware(
         moments = collect_moments(split, linear, windows, progress=progress)
     stacks: dict[int, list[str]] = {}
     for name in linear:
-        if layers[name].ranges is not None:
+        if name in moments and layers[name].ranges is not None:
             stacks.setdefault(id(moments[name]), []).append(name)
     done = 0
     for names in stacks.values():

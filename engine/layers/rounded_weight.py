@@ -78,20 +78,25 @@ class RoundedWeight(nn.Module):
 
         Slow: the graph of every step is kept. `hold` computes the same; tests compare the two.
         """
-        weight = self.weight.float()
-        if self.adapter is not None and self.active_rank:
-            weight = weight + self.adapter.scaling * (self.adapter.b @ self.adapter.a)
+        weight = self.unrounded()
         if self.ranges is None or self.active_bits == BITS_UNQUANTIZED:
             return weight
         lower, width = self.ranges.ends()
         grouped = split(weight, self.num_groups)
         return join(fake_quantize_reference(grouped, lower, width, self.active_bits))
 
+    def unrounded(self) -> Tensor:
+        """Return W + s·B·A, (O, I) float32, by autograd."""
+        weight = self.weight.float()
+        if self.adapter is not None and self.active_rank:
+            weight = weight + self.adapter.scaling * (self.adapter.b @ self.adapter.a)
+        return weight
+
     def hold(self, dtype: torch.dtype, *, trains: bool) -> HeldWeight | None:
         """Compute the effective weight ahead and use it until `release`.
 
         Args:
-            dtype: Dtype to keep it and multiply in.
+            dtype: Dtype to keep it in.
             trains: Whether gradients of adapter and ranges are wanted.
 
         Returns:

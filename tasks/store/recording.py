@@ -96,10 +96,11 @@ def finish(
         Fenced: When the attempt no longer owns the run; nothing is written.
     """
     ended: dict[str, Any] = {"lease_until": None, "eta_seconds": None, "control": None}
-    ended |= {"owner": None, "sent_at": None} if ending == "queued" else {"finished_at": now()}
     run_id, attempt = owner.run_id, owner.attempt
     with database.writing() as session:
-        _fence(session, run_id, attempt)
+        if _fence(session, run_id, attempt) == "cancel" and ending == "queued":
+            ending = "cancelled"  # who asked for that wants no other try
+        ended |= {"owner": None, "sent_at": None} if ending == "queued" else {"finished_at": now()}
         _write(session, run_id, attempt, batch)
         session.execute(
             update(Run).where(Run.id == run_id).values(state=ending, **ended, **columns)

@@ -165,7 +165,7 @@ def test_a_training_has_its_stage_curves_and_files(room: Room, finished: list[Ev
               and event.key == "train/loss"]  # fmt: skip
     assert losses == list(range(1, STEPS + 1))
     files = {event.path: event.kind for event in finished if isinstance(event, FileWritten)}
-    assert files["result.safetensors"] == "adapter"
+    assert files["result.safetensors"] == "result"
     assert list(files.values()).count("checkpoint") == STEPS - 1
     assert (room.folder / "finished" / "result.safetensors").is_file()
     assert list(scores(finished)) == METRICS

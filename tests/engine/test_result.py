@@ -96,6 +96,23 @@ def test_a_tied_weight_weighs_once() -> None:
         assert measure_size(model, layers, quantizer).original_bytes == 2 * num_parameters
 
 
+def test_the_codes_are_the_result_even_where_the_start_changed_the_weights(tmp_path: Path) -> None:
+    """Codes, step and zero point alone give the rounded weights of a compensated start."""
+    _, layers = quantized_llama()
+    for layer in layers.values():
+        layer.weight.data.mul_(1.1)  # what a data-aware start does: no longer the base model's
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    saved = load_file(path)
+    for name, layer in layers.items():
+        codes = saved[f"{name}/codes"]
+        assert codes.dtype == torch.uint8
+        shifted = codes.view(len(codes), layer.num_groups, -1).float()
+        shifted = shifted - saved[f"{name}/zero_point"].float().unsqueeze(-1)
+        weight = (shifted * saved[f"{name}/step"].unsqueeze(-1)).view_as(codes)
+        torch.testing.assert_close(weight, effective(layer), rtol=1e-5, atol=1e-7)
+
+
 def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:
     """From the base model and the file alone the trained weights come back, bit for bit."""
     _, layers = quantized_llama()
@@ -111,7 +128,7 @@ def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:
             module.load_state_dict(
                 {key.removeprefix(prefix): saved[key] for key in saved if key.startswith(prefix)}
             )
-    assert len(saved) == 4 * len(layers)
+    assert len(saved) == 7 * len(layers)
     for name, layer in layers.items():
         assert torch.equal(effective(restored[name]), effective(layer))
 

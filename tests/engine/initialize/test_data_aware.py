@@ -58,3 +58,15 @@ def test_the_model_changes_less_than_by_rounding() -> None:
                 start_data_aware(split, model, layers, windows, progress=no_progress)
             errors[start] = float((split.hidden(windows) - original).square().mean())
     assert errors["data-aware"] < errors["rounded"]
+
+
+def test_the_head_keeps_its_weights() -> None:
+    """A quantized head is rounded but not compensated: it must stay the teacher's."""
+    model = make_llama()
+    before = model.lm_head.weight.clone()
+    everything = IntegerQuantizer(bits=3, group_size=8, exclude=())
+    layers = install(model, LayerPlan(everything, NoAdapter(), seed=0))
+    windows = make_windows(model.config.vocab_size)
+    start_data_aware(SplitModel(model), model, layers, windows, progress=no_progress)
+    assert "lm_head" in layers
+    assert torch.equal(layers["lm_head"].weight, before)

@@ -180,3 +180,19 @@ def test_the_mix_is_what_the_spec_says(objective: str, expected: Mix) -> None:
     """Shares and temperature come from the spec."""
     spec = QatTraining(objective=objective, temperature=2.0, task_weight=0.25)
     assert build_mix(spec) == expected
+
+
+@every_mix
+def test_a_16_bit_head_is_converted_a_stretch_at_a_time(
+    name: str, split: SplitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stretches that do not divide the vocabulary give what the whole head in float32 gives."""
+    monkeypatch.setattr(objectives, "HEAD_ROWS", 37)
+    mix, hidden = MIXES[name], make_hidden()
+    answers = make_answers(mix.temperature)
+    head = split.head_weight.detach().to(torch.bfloat16)
+    found = value_and_gradient(plain_head_loss(hidden, head, answers, mix), hidden)
+    slow = reference_loss(hidden @ head.float().t(), answers, mix)
+    expected = value_and_gradient(slow, hidden)
+    for mine, reference in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
