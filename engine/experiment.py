@@ -105,6 +105,10 @@ def _run(session: Session) -> None:
         split = SplitModel(loaded.model)
         values = describe_environment(session.device, loaded.dtype, spec.seed)
         session.listener(EnvironmentSeen(values))
+        num_parameters = sum(value.numel() for value in loaded.model.parameters())
+        session.listener(
+            Logged("info", f"{spec.model.source}: {num_parameters:,} weights, {values['dtype']}")
+        )
         model_key = fingerprint(loaded.model)
     teaching = _teach(session, split, loaded, model_key)
     with session.stage("initialize"):
@@ -179,7 +183,11 @@ def _training_data(
     windows = load_windows(session, training, loaded, "training")
     total_steps = count_steps(training, len(windows))
     seed = session.spec.seed
+    num_windows = len(windows)
     windows = used_windows(training, windows, total_steps=total_steps, seed=seed)
+    session.listener(
+        Logged("info", f"{total_steps} steps over {len(windows)} of {num_windows} windows")
+    )
     targets: Targets | None = None
     if training.objective != "task":
         targets = teacher_targets(
@@ -237,6 +245,7 @@ def _evaluate(session: Session, installed: Installed, teaching: _Teaching) -> No
         )
     for event in _score_events(session.spec, scores):
         session.listener(event)
+        session.listener(Logged("info", f"{event.metric} {event.value:.6g}"))
 
 
 @dataclass(frozen=True)

@@ -208,6 +208,7 @@ def _rtn_events(bits: int, *, limited: bool) -> Iterator[Event]:
     perplexity = {2: 412_512.3, 3: 118.9, 4: 21.77, 8: 18.45}[bits]
     divergence = {2: 9.81, 3: 1.92, 4: 0.171, 8: 0.00041}[bits]
     yield from _opening()
+    yield StageStarted("teach")
     yield StageStarted("initialize", 210)
     yield Progressed("initialize", 210, 210)
     yield _size(bits)
@@ -217,6 +218,7 @@ def _rtn_events(bits: int, *, limited: bool) -> Iterator[Event]:
 
 def _qat_events(desk: Desk, run_id: int, bits: int, perplexity: float) -> Iterator[Event]:
     yield from _opening()
+    yield StageStarted("teach")
     yield StageStarted("initialize", 210)
     yield from _training(120)
     yield _size(bits)
@@ -230,6 +232,7 @@ def _qat_events(desk: Desk, run_id: int, bits: int, perplexity: float) -> Iterat
 
 def _half_done(*, diverges: bool = False) -> Iterator[Event]:
     yield from _opening()
+    yield StageStarted("teach")
     yield StageStarted("initialize", 210)
     yield from _training(31, total=120)
     if diverges:

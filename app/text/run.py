@@ -34,6 +34,7 @@ FAILURES: Final[dict[str, str]] = {
 }
 STAGES: Final[dict[str, str]] = {
     "load": "Load",
+    "teach": "Teach",
     "initialize": "Initialize",
     "train": "Train",
     "evaluate": "Evaluate",

@@ -62,7 +62,7 @@ def test_running_run_says_how_far_it_is(client: TestClient, filled: Filled) -> N
     assert run["progress"] == 31 / 120
     assert run["seconds"] >= 0
     assert run["actions"] == ["cancel", "clone"]
-    assert [stage["name"] for stage in run["stages"]] == ["load", "initialize", "train"]
+    assert [stage["name"] for stage in run["stages"]] == ["load", "teach", "initialize", "train"]
 
 
 def test_failed_run_keeps_sentence_and_traceback(client: TestClient, filled: Filled) -> None:

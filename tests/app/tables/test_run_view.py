@@ -64,10 +64,10 @@ def test_progress_stays_between_none_and_all(
 @pytest.mark.parametrize(
     ("name", "statuses"),
     [
-        ("qat", ["done", "done", "done", "done"]),
-        ("running", ["done", "done", "now", "todo"]),
-        ("failed", ["done", "done", "failed", "todo"]),
-        ("cancelled", ["done", "done", "cancelled", "todo"]),
+        ("qat", ["done", "done", "done", "done", "done"]),
+        ("running", ["done", "done", "done", "now", "todo"]),
+        ("failed", ["done", "done", "done", "failed", "todo"]),
+        ("cancelled", ["done", "done", "done", "cancelled", "todo"]),
     ],
 )
 def test_stages_say_where_the_run_is(filled: Filled, name: str, statuses: list[str]) -> None:
@@ -79,7 +79,7 @@ def test_stages_say_where_the_run_is(filled: Filled, name: str, statuses: list[s
 def test_untrained_run_has_no_training_stage(filled: Filled) -> None:
     """A run that trains nothing does not promise to."""
     titles = [stage["title"] for stage in head(filled, filled.samples.queued[0])["stages"]]
-    assert titles == ["Load", "Initialize", "Evaluate"]
+    assert titles == ["Load", "Teach", "Initialize", "Evaluate"]
 
 
 def test_failure_is_a_sentence_with_its_traceback(filled: Filled) -> None:
