@@ -1,4 +1,4 @@
-"""Names of layers: which block a layer belongs to and what kind it is. Start with `split_name`.
+"""Names of layers: block, kind, and the group that shares a rank. Start with `split_name`.
 
 A block is found by the first number in the dotted name, which holds for every decoder of
 Transformers ("model.layers.3.self_attn.q_proj", "transformer.h.0.attn.c_attn"). No torch at import.
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from engine.specs.adapter import Grouping
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,21 @@ def list_linear_names(model: nn.Module) -> tuple[str, ...]:
     from torch import nn  # noqa: PLC0415  names alone need no torch
 
     return tuple(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+
+
+def group_of(name: str, grouping: Grouping) -> str:
+    """Return the name of the group of layers a layer shares its rank with.
+
+    Args:
+        name: A dotted layer name.
+        grouping: "block" gives "block 3", "kind" the name inside a block ("self_attn.q_proj"),
+            "layer" the whole name; a layer outside blocks is always alone.
+    """
+    parts = name.split(".")
+    block = split_name(name).block
+    if block is None or grouping == "layer":
+        return name
+    if grouping == "block":
+        return f"block {block}"
+    start = next(index for index, part in enumerate(parts) if part.isdigit())
+    return ".".join(parts[start + 1 :]) or name
