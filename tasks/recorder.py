@@ -16,12 +16,15 @@ from typing import Any
 
 from engine.errors import Cancelled
 from engine.events import (
+    CandidateEvaluated,
     EnvironmentSeen,
     Event,
     FileWritten,
     Logged,
     MetricPoint,
     Progressed,
+    RanksChosen,
+    RanksSampled,
     ResourcesMeasured,
     ScoreMeasured,
     SizeMeasured,
@@ -41,6 +44,7 @@ MAX_LINES = 200
 MAX_MESSAGE = 10_000
 FINISH_SECONDS = 30.0
 RETRY_SECONDS = 0.5
+PROMPT = (StageStarted, ScoreMeasured, CandidateEvaluated, FileWritten, Logged)
 
 
 class Recorder:
@@ -121,7 +125,7 @@ class Recorder:
                     time.sleep(RETRY_SECONDS)
 
     def _is_due(self, event: Event) -> bool:
-        if isinstance(event, StageStarted | ScoreMeasured | FileWritten | Logged):
+        if isinstance(event, PROMPT):
             return True
         if len(self._batch.points) >= MAX_POINTS or len(self._batch.lines) >= MAX_LINES:
             return True
@@ -161,6 +165,18 @@ class Recorder:
     @_note.register
     def _(self, event: SizeMeasured) -> None:
         self._batch.run["size"] = dict(vars(event))
+
+    @_note.register
+    def _(self, event: RanksSampled) -> None:
+        self._batch.run["rank_counts"] = dict(vars(event))
+
+    @_note.register
+    def _(self, event: CandidateEvaluated) -> None:
+        self._batch.candidates.append(event)
+
+    @_note.register
+    def _(self, event: RanksChosen) -> None:
+        self._batch.run["chosen_ranks"] = dict(vars(event))
 
     @_note.register
     def _(self, event: FileWritten) -> None:

@@ -1,4 +1,7 @@
-"""The rows of the leaderboard: finished runs beside the baseline of their setting."""
+"""The rows of the leaderboard: finished runs beside the baseline of their setting.
+
+What was measured before training is no result of a run and stays out.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,8 @@ def _load_baselines(session: Session, keys: Iterable[str]) -> dict[str, int]:
 
 def _load_scores(session: Session, run_ids: Iterable[int]) -> dict[int, Scores]:
     found: dict[int, Scores] = {}
-    for row in session.scalars(select(Score).where(Score.run_id.in_(run_ids))):
+    final = select(Score).where(Score.run_id.in_(run_ids), Score.phase == "final")
+    for row in session.scalars(final):
         score = to_record(ScoreRecord, row)
         found.setdefault(row.run_id, {})[f"{row.benchmark}|{row.metric}"] = score
     return found

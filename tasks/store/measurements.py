@@ -72,8 +72,12 @@ def list_series(
 
 
 def list_scores(database: Database, run_id: int) -> tuple[ScoreRecord, ...]:
-    """Return the scores of a run, by benchmark and metric."""
-    query = select(Score).where(Score.run_id == run_id).order_by(Score.benchmark, Score.metric)
+    """Return the scores of a run, by benchmark and metric, before training first."""
+    query = (
+        select(Score)
+        .where(Score.run_id == run_id)
+        .order_by(Score.benchmark, Score.metric, Score.phase)
+    )
     with database.reading() as session:
         return tuple(to_record(ScoreRecord, row) for row in session.scalars(query))
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, Protocol, cast
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from engine.events import Logged, MetricPoint, ScoreMeasured
+from engine.events import CandidateEvaluated, Logged, MetricPoint, ScoreMeasured
 from tasks.errors import Fenced
+from tasks.store.candidates import add_candidates
 from tasks.store.clock import now
 from tasks.store.database import Database
 from tasks.store.metric_points import add_points
@@ -22,6 +23,7 @@ from tasks.store.run_changes import end_attempt, owned
 from tasks.store.tables import File, LogLine, Run, Score, Stage
 from tasks.store.upsert import upsert
 
+SCORE_KEY = ("run_id", "benchmark", "metric", "phase")
 Ending = Literal["succeeded", "failed", "cancelled", "queued"]
 
 
@@ -52,7 +54,8 @@ class Batch:
     """What has happened since the last write.
 
     Attributes:
-        run: Columns of the run that change (progress, ETA, size, environment, resources).
+        run: Columns of the run that change (progress, ETA, size, environment, resources,
+            ranks).
         ended_stage_seconds: How long the stage lasted that ended.
         started_stage: Name of a stage that began.
         removed_files: Paths of recorded files that are no longer there.
@@ -63,6 +66,7 @@ class Batch:
     started_stage: str | None = None
     points: list[MetricPoint] = field(default_factory=list)
     scores: list[ScoreMeasured] = field(default_factory=list)
+    candidates: list[CandidateEvaluated] = field(default_factory=list)
     lines: list[Logged] = field(default_factory=list)
     files: list[RecordedFile] = field(default_factory=list)
     removed_files: list[str] = field(default_factory=list)
@@ -137,7 +141,9 @@ def _write_results(session: Session, mine: dict[str, int], batch: Batch) -> None
             delete(File).where(File.run_id == mine["run_id"], File.path.in_(batch.removed_files))
         )
     for score in batch.scores:
-        upsert(session, Score, [{**mine, **vars(score)}], key=("run_id", "benchmark", "metric"))
+        upsert(session, Score, [{**mine, **vars(score)}], key=SCORE_KEY)
+    if batch.candidates:
+        add_candidates(session, mine["run_id"], batch.candidates)
     for recorded in batch.files:
         upsert(session, File, [{**mine, **vars(recorded)}], key=("run_id", "path"))
 

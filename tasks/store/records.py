@@ -6,12 +6,12 @@ Start with `RunRecord`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 RunState = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
-RunKind = Literal["experiment"]
+RunKind = Literal["experiment", "search", "evaluation"]
 Control = Literal["cancel"]
 Record = TypeVar("Record")
 TERMINAL_STATES: frozenset[RunState] = frozenset({"succeeded", "failed", "cancelled"})
@@ -34,6 +34,11 @@ class RunRecord:
         estimate: What was predicted before launch; see `tasks.submit.Estimate`.
         size: total_bytes, original_bytes, effective_bits and parts, once measured.
         resources: peak_memory_bytes and seconds_by_stage, once measured.
+        parent_id: The run this one builds on: whose adapters a search or evaluation uses.
+        rank_counts: While elastic adapters train: groups, rank_space and counts, as in
+            `engine.events.RanksSampled`.
+        chosen_ranks: groups and ranks of the configuration the run's scores belong to, as in
+            `engine.events.RanksChosen`.
         queue: Class of machine it is for.
         microbatch_halvings: How often the microbatch was halved because memory was short; the
             batch stays the same.
@@ -70,6 +75,8 @@ class RunRecord:
     estimate: dict[str, Any] | None
     size: dict[str, Any] | None
     resources: dict[str, Any] | None
+    rank_counts: dict[str, Any] | None = None
+    chosen_ranks: dict[str, Any] | None = None
     queue: str = "cpu"
     microbatch_halvings: int = 0
 
@@ -120,6 +127,29 @@ class ScoreRecord:
     num_samples: int
     direction: Literal["lower", "higher"]
     limited: bool
+    phase: Literal["final", "before"] = "final"
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CandidateRecord:
+    """One configuration a search evaluated; fields as in `engine.events.CandidateEvaluated`.
+
+    Attributes:
+        position: Its place in the order of evaluation, from 0.
+    """
+
+    run_id: int
+    position: int
+    ranks: tuple[int, ...]
+    adapter_parameters: int
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+    direction: Literal["lower", "higher"]
+    origin: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -177,5 +207,5 @@ class LeaderboardRow:
 
 def to_record(record: type[Record], row: object) -> Record:
     """Copy a row into the frozen record with the same field names."""
-    names = [field.name for field in fields(record)]  # type: ignore[arg-type]
+    names = [each.name for each in fields(record)]  # type: ignore[arg-type]
     return record(**{name: getattr(row, name) for name in names})

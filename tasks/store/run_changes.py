@@ -18,7 +18,7 @@ from tasks.errors import RunNotFound, WrongState
 from tasks.states import DELETABLE
 from tasks.store.clock import now
 from tasks.store.database import Database, lock_name
-from tasks.store.records import RunState
+from tasks.store.records import RunKind, RunState
 from tasks.store.tables import Attempt, Run
 
 CLEARED_FAILURE = {"failure_kind": None, "failure_message": None, "failure_traceback": None}
@@ -35,6 +35,7 @@ class NewRun:
     baseline_key: str
     is_baseline: bool
     queue: str
+    kind: RunKind = "experiment"
     priority: int = 0
     parent_id: int | None = None
     estimate: dict[str, Any] | None = None
@@ -145,7 +146,7 @@ def end_attempt(session: Session, run_id: int, attempt: int, outcome: str) -> No
 def _insert(session: Session, new: NewRun) -> int:
     row = Run(
         name=new.name,
-        kind="experiment",
+        kind=new.kind,
         state="queued",
         priority=new.priority,
         queue=new.queue,

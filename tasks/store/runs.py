@@ -64,6 +64,13 @@ def list_runs(
         return tuple(to_record(RunRecord, row) for row in session.scalars(query))
 
 
+def list_children(database: Database, run_id: int) -> tuple[RunRecord, ...]:
+    """Return the runs that build on this one, oldest first."""
+    query = select(Run).where(Run.parent_id == run_id).order_by(Run.id)
+    with database.reading() as session:
+        return tuple(to_record(RunRecord, row) for row in session.scalars(query))
+
+
 def count_by_state(database: Database) -> dict[RunState, int]:
     """Return how many runs there are in each state; states without runs are left out."""
     query = select(Run.state, func.count()).group_by(Run.state)
@@ -138,6 +145,7 @@ __all__ = [
     "find_run",
     "get_run",
     "list_attempts",
+    "list_children",
     "list_runs",
     "list_stages",
 ]

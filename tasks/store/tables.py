@@ -66,6 +66,7 @@ class Base(DeclarativeBase):
         datetime: UtcTime,
         dict[str, Any]: JSON(none_as_null=True),
         dict[str, str]: JSON(none_as_null=True),
+        list[int]: JSON,
     }
 
 
@@ -123,6 +124,8 @@ class Run(Base):
     estimate: Mapped[dict[str, Any] | None]
     size: Mapped[dict[str, Any] | None]
     resources: Mapped[dict[str, Any] | None]
+    rank_counts: Mapped[dict[str, Any] | None]
+    chosen_ranks: Mapped[dict[str, Any] | None]
 
 
 class Attempt(Base):
@@ -178,19 +181,39 @@ class MetricSummary(Base):
 
 
 class Score(Base):
-    """One measured number of a benchmark."""
+    """One measured number of a benchmark, before training or after everything."""
 
     __tablename__ = "scores"
 
     run_id: Mapped[int] = _run_key()
     benchmark: Mapped[str] = mapped_column(String(300), primary_key=True)
     metric: Mapped[str] = mapped_column(String(80), primary_key=True)
+    phase: Mapped[str] = mapped_column(String(10), primary_key=True, default="final")
     attempt: Mapped[int]
     value: Mapped[float] = mapped_column(Number, nullable=True)
     standard_error: Mapped[float | None]
     num_samples: Mapped[int]
     direction: Mapped[str] = mapped_column(String(10))
     limited: Mapped[bool]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Candidate(Base):
+    """One configuration of ranks that a search evaluated, in the order of evaluation."""
+
+    __tablename__ = "candidates"
+
+    run_id: Mapped[int] = _run_key()
+    position: Mapped[int] = mapped_column(primary_key=True)
+    ranks: Mapped[list[int]]
+    adapter_parameters: Mapped[int] = mapped_column(BigInteger)
+    metric: Mapped[str] = mapped_column(String(80))
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+    standard_error: Mapped[float | None]
+    num_samples: Mapped[int]
+    direction: Mapped[str] = mapped_column(String(10))
+    origin: Mapped[str] = mapped_column(String(80))
+    seconds: Mapped[float]
 
 
 class LogLine(Base):

@@ -7,15 +7,27 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from tasks.errors import SchemaOutdated
 from tasks.settings import Settings
 from tasks.store.database import open_database
+from tasks.store.measurements import list_scores
+from tasks.store.runs import get_run
 from tasks.store.schema import check_current, find_revision, get_head, migrate, upgrade
 from tasks.store.tables import Base
 from tests.tasks.builders import make_run
 
+INSERT_RUN = """
+INSERT INTO runs (id, name, kind, state, priority, queue, spec, asked, baseline_key, is_baseline,
+    attempt, num_lost, microbatch_halvings, progress_done, created_at, environment)
+VALUES (1, 'old', 'experiment', 'succeeded', 0, 'cpu', '{}', '{}', 'key', false,
+    1, 0, 0, 0, '2026-01-01 00:00:00', '{}')
+"""
+INSERT_SCORE = """
+INSERT INTO scores (run_id, benchmark, metric, attempt, value, num_samples, direction, limited)
+VALUES (1, 'text/x', 'perplexity', 1, 12.5, 100, 'lower', false)
+"""
 VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
 
 
@@ -46,6 +58,28 @@ def test_revisions_go_up_and_down(settings: Settings) -> None:
     database.dispose()
 
 
+def test_rows_survive_the_way_to_rank_search_and_back(settings: Settings) -> None:
+    """Runs and scores made by 0001 are there after 0002, and after going back down."""
+    database = open_database(settings)
+    migrate(database, "0001_runs")
+    with database.connecting() as connection:
+        connection.execute(text(INSERT_RUN))
+        connection.execute(text(INSERT_SCORE))
+    upgrade(settings)
+    (score,) = list_scores(database, 1)
+    assert (score.value, score.phase, score.details) == (12.5, "final", {})
+    run = get_run(database, 1)
+    assert (run.name, run.rank_counts, run.chosen_ranks) == ("old", None, None)
+    with database.connecting() as connection:
+        before = INSERT_SCORE.replace("limited", "limited, phase, details")
+        connection.execute(text(before.replace("false)", "false, 'before', '{}')")))
+    migrate(database, "0001_runs")
+    with database.connecting() as connection:
+        assert connection.scalar(text("SELECT name FROM runs")) == "old"
+        assert connection.scalars(text("SELECT value FROM scores")).all() == [12.5]
+    database.dispose()
+
+
 def test_a_newer_database_is_refused(settings: Settings) -> None:
     """A database made by a later version is left alone, with a sentence."""
     upgrade(settings)
@@ -62,9 +96,9 @@ def test_a_newer_database_is_refused(settings: Settings) -> None:
 def test_revisions_import_nothing_of_ours() -> None:
     """A revision still runs when our tables have moved on."""
     for path in VERSIONS.glob("0*.py"):
-        text = path.read_text()
-        assert "tasks" not in text.replace('"""', "")
-        assert "engine" not in text
+        source = path.read_text()
+        assert "tasks" not in source.replace('"""', "")
+        assert "engine" not in source
 
 
 def test_the_head_is_the_last_file() -> None:
