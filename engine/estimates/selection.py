@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from engine.layer_patterns import is_selected
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import ExperimentSpec, IntegerQuantizer, LoraAdapter
+from engine.specs import IntegerQuantizer, NoAdapter, Subject
 
 
-def list_quantized(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+def list_quantized(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     """Return the layers whose weights are rounded, shared ones once."""
     quantizer = spec.quantizer
     if not isinstance(quantizer, IntegerQuantizer):
@@ -27,9 +27,9 @@ def list_quantized(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShap
     )
 
 
-def list_adapted(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     """Return the layers that get a low-rank pair."""
-    if not isinstance(spec.adapter, LoraAdapter):
+    if isinstance(spec.adapter, NoAdapter):
         return ()
     candidates = list_quantized(spec, shapes)
     exclude: tuple[str, ...] = ()
