@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from engine.specs import ExperimentSpec
+from engine.specs import ExperimentSpec, RankSearchSpec
 
-FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines"]
+FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines", "integers"]
 _WIDEST_DIAL = 8
 _LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
@@ -40,7 +40,7 @@ class FormField:
         key: Unique name in the form: the path, with the variant it belongs to.
         path: Dotted path in the spec; two variants may share one.
         kind: What is typed or chosen: "dial" is a short row of whole numbers, "lines" a list of
-            texts, one per line.
+            texts and "integers" one of whole numbers, one per line.
         help: The spec's own sentence.
         choices: Accepted values of a "choice" or "dial".
         long: True where many characters are usual.
@@ -133,6 +133,12 @@ def list_sections() -> tuple[Section, ...]:
     )
 
 
+def list_search_sections() -> tuple[Section, ...]:
+    """Return what a rank search asks beyond its training run: how, and what it compares on."""
+    own = RankSearchSpec.model_fields
+    return tuple(_build_section(name, own[name]) for name in ("search", "objective"))
+
+
 def list_general() -> tuple[FormField, ...]:
     """Return the experiment's own plain fields: name and seed."""
     return tuple(
@@ -165,25 +171,36 @@ def _build_section(name: str, info: FieldInfo) -> Section:
     if plain is not None:
         group = Group(None, "", tuple(_iter_fields(plain, _Place(name, name))))
         return Section(name, title, help_text, None, (group,))
+    switch = _build_switch(info, _Place(name, name))
+    tag, variants = str(info.discriminator), _variants_of(info)
+    groups = tuple(_build_variant(name, tag, value, cls) for value, cls in variants.items())
+    return Section(name, title, help_text, switch, groups)
+
+
+def _variants_of(info: FieldInfo) -> dict[str, type[BaseModel]]:
+    """Return a union's classes by the value that chooses each."""
     tag = str(info.discriminator)
-    variants = {str(cls.model_fields[tag].default): cls for cls in get_args(info.annotation)}
+    return {str(cls.model_fields[tag].default): cls for cls in get_args(info.annotation)}
+
+
+def _build_switch(info: FieldInfo, place: _Place) -> FormField:
+    """Build the field that chooses a union's variant."""
+    tag, variants = str(info.discriminator), _variants_of(info)
     first = next(iter(variants.values())).model_fields[tag]
-    switch = FormField(
-        key=f"{name}.{tag}",
-        path=f"{name}.{tag}",
+    return FormField(
+        key=f"{place.key}.{tag}",
+        path=f"{place.path}.{tag}",
         kind="choice",
         title=first.title or tag,
-        help=help_text,
+        help=info.description or "",
         default=getattr(info.default, tag),
         unit=None,
         choices=tuple(variants),
         long=False,
         optional=False,
         advanced=False,
-        conditions=(),
+        conditions=place.conditions,
     )
-    groups = tuple(_build_variant(name, tag, value, cls) for value, cls in variants.items())
-    return Section(name, title, help_text, switch, groups)
 
 
 def _build_variant(section: str, tag: str, value: str, cls: type[BaseModel]) -> Group:
@@ -195,7 +212,9 @@ def _build_variant(section: str, tag: str, value: str, cls: type[BaseModel]) -> 
 def _iter_fields(cls: type[BaseModel], place: _Place, *, skip: str = "") -> Iterator[FormField]:
     for name, info in cls.model_fields.items():
         nested = _spec_class(info.annotation)
-        if nested is not None:
+        if info.discriminator:
+            yield from _iter_union(info, place.below(name))
+        elif nested is not None:
             yield from _iter_nested(nested, info, place.below(name))
         elif name != skip:
             yield _build_field(info, place.below(name).only(_own_conditions(info, place.path)))
@@ -207,6 +226,20 @@ def _iter_nested(cls: type[BaseModel], info: FieldInfo, place: _Place) -> Iterat
         name = field.path.rpartition(".")[2]
         title = info.title if index == 0 else f"{info.title}: {field.title.lower()}"
         yield replace(field, title=title or field.title, default=getattr(info.default, name))
+
+
+def _iter_union(info: FieldInfo, place: _Place) -> Iterator[FormField]:
+    """Yield the choice of a union below a section, then every variant's fields."""
+    switch = _build_switch(info, place)
+    yield switch
+    tag = switch.path.rpartition(".")[2]
+    for value, cls in _variants_of(info).items():
+        key = f"{place.key}[{value}]"
+        inner = _Place(place.path, key, (*place.conditions, Condition(switch.path, (value,))))
+        default = info.default if isinstance(info.default, cls) else None
+        for field in _iter_fields(cls, inner, skip=tag):
+            name = field.path.rpartition(".")[2]
+            yield replace(field, default=getattr(default, name)) if default else field
 
 
 def _own_conditions(info: FieldInfo, parent: str) -> tuple[Condition, ...]:
@@ -246,7 +279,7 @@ def _kind_of(annotation: Any, info: FieldInfo) -> tuple[FieldKind, tuple[Any, ..
     if get_origin(annotation) is Literal:
         return "choice", get_args(annotation)
     if get_origin(annotation) is tuple:
-        return "lines", ()
+        return ("integers" if get_args(annotation)[0] is int else "lines"), ()
     if annotation is int:
         dial = _dial_of(info)
         return ("dial", dial) if dial else ("integer", ())

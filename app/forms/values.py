@@ -7,6 +7,7 @@ number stays text, so that the spec's own sentence about it reaches the field. S
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.forms.fields import Condition, FormField
 from engine.specs import find_preset
 
 Nested = dict[str, Any]
+_WORDS = re.compile(r"[^\s,;]+")
 
 
 def read_asked(fields: Sequence[FormField], widgets: Sequence[Any], before: Nested) -> Nested:
@@ -77,6 +79,8 @@ def read_widget(field: FormField, value: Any) -> Any:
     """Turn a widget's value into the spec's, as far as it can be read."""
     if field.kind == "lines":
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+    if field.kind == "integers":
+        return [_read_integer(word) for word in _WORDS.findall(str(value or ""))]
     if field.kind in ("integer", "number"):
         return _read_number(field, value)
     if field.kind == "text":
@@ -87,7 +91,7 @@ def read_widget(field: FormField, value: Any) -> Any:
 
 def write_widget(field: FormField, value: Any) -> Any:
     """Turn a spec's value into what the field's widget shows."""
-    if field.kind == "lines":
+    if field.kind in ("lines", "integers"):
         return "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value or "")
     if field.kind in ("integer", "number", "text"):
         return "" if value is None else _write_plain(value)
@@ -150,6 +154,13 @@ def _read_number(field: FormField, value: Any) -> Any:
     if field.kind == "integer" and number.is_integer():
         return int(number)
     return number
+
+
+def _read_integer(word: str) -> int | str:
+    try:
+        return int(word.replace("_", ""))
+    except ValueError:
+        return word
 
 
 def _write_plain(value: Any) -> str:

@@ -33,7 +33,7 @@ def build_widget(field: FormField) -> Component:
         return gr.Checkbox(**own)
     if field.kind in ("choice", "dial"):
         return gr.Radio(choices=[(str(choice), choice) for choice in field.choices], **own)
-    if field.kind == "lines":
+    if field.kind in ("lines", "integers"):
         return gr.Textbox(lines=3, max_lines=8, html_attributes=_PLAIN_TYPING, **own)
     return gr.Textbox(lines=1, max_lines=1, html_attributes=_PLAIN_TYPING, **own)
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from app.forms.fields import FormField, list_fields
+from app.forms.fields import FormField, list_fields, list_search_sections
 from engine.specs import ExperimentSpec
 
 FIELDS = list_fields()
@@ -61,10 +61,13 @@ def test_conditions_name_fields_that_come_before() -> None:
         ("evaluation.divergence", "flag", ()),
         ("training[qat].learning_rate", "number", ()),
         ("evaluation.limit", "integer", ()),
+        ("evaluation.benchmarks", "lines", ()),
+        ("adapter[elastic-lora].rank_space", "integers", ()),
+        ("training[qat].data.kind", "choice", ("text", "task")),
     ],
 )
 def test_kinds_follow_the_types(key: str, kind: str, expected: tuple[Any, ...]) -> None:
-    """Few whole numbers are a dial, literals a choice, tuples lines, the rest is typed."""
+    """Few whole numbers are a dial, literals and unions a choice, tuples lines."""
     field = next(field for field in FIELDS if field.key == key)
     assert (field.kind, field.choices) == (kind, expected)
 
@@ -74,6 +77,25 @@ def test_nested_defaults_are_those_of_the_outer_spec() -> None:
     splits = {f.path: f.default for f in FIELDS if f.path.endswith("data.split")}
     assert splits["evaluation.data.split"] == "test"
     assert splits["training.data.split"] == "train"
+
+
+def test_variants_inside_a_variant_need_both_choices() -> None:
+    """The task of the training data matters where the run is trained, and on a task."""
+    field = next(field for field in FIELDS if field.path == "training.data.task")
+    assert [(c.path, c.values) for c in field.conditions] == [
+        ("training.method", ("qat",)),
+        ("training.data.kind", ("task",)),
+    ]
+
+
+def test_a_rank_search_is_asked_in_two_sections() -> None:
+    """How configurations are proposed and what they are compared on come from the search's spec."""
+    search, objective = list_search_sections()
+    assert search.switch is not None
+    assert search.switch.path == "search.strategy"
+    assert "hill-climbing" in search.switch.choices
+    paths = {field.path for field in (*search.list_fields(), *objective.list_fields())}
+    assert {"search.num_evaluations", "objective.metric", "objective.split"} <= paths
 
 
 def test_unit_is_in_the_label_once() -> None:

@@ -92,6 +92,37 @@ def test_endless_numbers_do_not_break_the_form(huge: str) -> None:
         resolve(asked)
 
 
+@pytest.mark.parametrize("typed", ["16\n8", "16, 8", " 16 ;8,\n"])
+def test_whole_numbers_are_listed_as_people_write_them(typed: str) -> None:
+    """One per line, or on one line with commas."""
+    asked = edit({"preset": "qat-nls"}, **{"adapter[elastic-lora].rank_space": typed})
+    assert asked["adapter"] == {"rank_space": [16, 8]}
+    assert resolve(asked).spec.adapter.max_rank == 16  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("typed", ["16\neight", "16\n7.5", "16 12 x"])
+def test_what_is_no_whole_number_is_refused_at_its_field(typed: str) -> None:
+    """A word among the ranks is named by the refusal and stays in the form."""
+    asked = edit({"preset": "qat-nls"}, **{"adapter[elastic-lora].rank_space": typed})
+    with pytest.raises(SpecError) as refused:
+        resolve(asked)
+    (problem,) = refused.value.problems
+    assert problem.field.startswith("adapter.rank_space")
+    assert repr(typed.rsplit(maxsplit=1)[-1]) in problem.message
+    shown = dict(zip([f.key for f in FIELDS], fill(FIELDS, asked), strict=True))
+    assert shown["adapter[elastic-lora].rank_space"].split() == typed.split()
+
+
+def test_training_data_changes_its_kind() -> None:
+    """A preset's task becomes running text, whose own fields are asked and no others."""
+    asked = edit(
+        {"preset": "qat-nls"},
+        **{"training[qat].data.kind": "text", "training[qat].data[text].source": "a.txt"},
+    )
+    assert asked["training"]["data"] == {"kind": "text", "source": "a.txt"}
+    assert resolve(asked).spec.training.data.source == "a.txt"  # type: ignore[union-attr]
+
+
 def test_small_numbers_are_shown_as_written() -> None:
     """A learning rate of 5e-05 is not shown as 0.00005000000000000001 or 0."""
     shown = dict(zip([f.key for f in FIELDS], fill(FIELDS, {"preset": "qat-lora"}), strict=True))
