@@ -7,5 +7,7 @@ measure, also where a target is missed, and 2 with one sentence where it could n
 Rooms: `report.py` (the JSON object, targets and how they are met), `train_step.py` (one QAT + LoRA
 optimizer step beside NNCF's: the command), `setting.py` (the work both sides do), `own_step.py`
 (our side), `nncf_reference.py` (NNCF's side), `step_memory.py` (peak memory of one side in a
-process of its own). Start with `train_step.py`.
+process of its own), `rank_search.py` with `rank_table.json` (searches for ranks against random
+search, on recorded evaluations), `web_import.py` (how long the web process takes to import). Start
+with `train_step.py`.
 """
