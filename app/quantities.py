@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 MIB = 2**20
 NOTHING = "–"
@@ -39,6 +40,14 @@ def write_fixed(value: float, decimals: int) -> str:
 def write_count(value: int) -> str:
     """Write a whole number with thin spaces between thousands."""
     return write_fixed(value, 0)
+
+
+def write_large_count(value: int) -> str:
+    """Write a whole number of any size: below a million exactly, else two digits and a power."""
+    if value < 10**6:
+        return write_count(value)
+    mantissa, power = f"{Decimal(value):.1e}".split("e+")
+    return f"{mantissa} × 10{power.translate(_SUPERSCRIPTS)}"
 
 
 def write_bytes(size: float | None) -> str:

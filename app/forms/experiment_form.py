@@ -5,17 +5,20 @@ What the values mean is not known here. Start with `build_form`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from app.components.field_note import FieldNote
 from app.forms.fields import Condition, FormField, Group, Section, list_general, list_sections
 from app.forms.values import holds
 from app.forms.widgets import build_widget
 from app.text import new_experiment as text
+
+RANK_SPACE = "adapter.rank_space"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Switched:
 
 
 @dataclass(frozen=True)
-class ExperimentForm:
+class SpecForm:
     """The built form.
 
     Attributes:
@@ -41,18 +44,46 @@ class ExperimentForm:
     switched: tuple[Switched, ...]
 
 
+@dataclass(frozen=True)
+class ExperimentForm(SpecForm):
+    """The form of an experiment, with the sentence under its rank space."""
+
+    note: FieldNote
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is built so far; `notes` stand under the fields at these paths."""
+
+    built: dict[FormField, Component] = field(default_factory=dict)
+    switched: list[Switched] = field(default_factory=list)
+    notes: Mapping[str, FieldNote] = field(default_factory=dict)
+
+
 def build_form() -> ExperimentForm:
     """Build every section inside the open block."""
-    built: dict[FormField, Component] = {}
-    switched: list[Switched] = []
-    _build_general(built)
+    note = FieldNote(elem_id="note-rank-space", render=False)
+    parts = _Parts(notes={RANK_SPACE: note})
+    _build_general(parts)
     for section in list_sections():
         with gr.Column(elem_classes="bd-card bd-section", elem_id=f"section-{section.name}"):
-            _build_section(section, built, switched)
-    return ExperimentForm(tuple(built), tuple(built.values()), tuple(switched))
+            _build_section(section, parts)
+    fields, widgets = tuple(parts.built), tuple(parts.built.values())
+    return ExperimentForm(fields, widgets, tuple(parts.switched), note)
 
 
-def show_switched(form: ExperimentForm, current: Mapping[str, Any]) -> list[dict[str, Any]]:
+def build_sections(sections: Sequence[Section]) -> SpecForm:
+    """Build sections inside the open block without cards of their own, as panels have them."""
+    parts = _Parts()
+    for section in sections:
+        if section.switch is not None:
+            parts.built[section.switch] = build_widget(section.switch)
+        for group in section.groups:
+            _build_group(section, group, parts)
+    return SpecForm(tuple(parts.built), tuple(parts.built.values()), tuple(parts.switched))
+
+
+def show_switched(form: SpecForm, current: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one Gradio update per switched block, for the values of the moment by path."""
     return [
         gr.update(visible=all(holds(condition, current) for condition in item.conditions))
@@ -60,24 +91,20 @@ def show_switched(form: ExperimentForm, current: Mapping[str, Any]) -> list[dict
     ]
 
 
-def _build_general(built: dict[FormField, Component]) -> None:
+def _build_general(parts: _Parts) -> None:
     general = list_general()
     with gr.Column(elem_classes="bd-card bd-section", elem_id="section-general"):
         with gr.Column(elem_classes="bd-fields"):
-            for field in general:
-                if not field.advanced:
-                    built[field] = build_widget(field)
-        _build_advanced([field for field in general if field.advanced], built, [], "general")
+            _build_fields([each for each in general if not each.advanced], parts)
+        _build_advanced([each for each in general if each.advanced], parts, "general")
 
 
-def _build_section(
-    section: Section, built: dict[FormField, Component], switched: list[Switched]
-) -> None:
+def _build_section(section: Section, parts: _Parts) -> None:
     gr.Markdown(f"## {section.title}\n\n{section.help}", elem_classes="bd-section-title")
     if section.switch is not None:
-        built[section.switch] = build_switch(section.switch)
+        parts.built[section.switch] = build_switch(section.switch)
     for group in section.groups:
-        _build_group(section, group, built, switched)
+        _build_group(section, group, parts)
 
 
 def build_switch(field: FormField) -> Component:
@@ -92,32 +119,23 @@ def build_switch(field: FormField) -> Component:
     )
 
 
-def _build_group(
-    section: Section,
-    group: Group,
-    built: dict[FormField, Component],
-    switched: list[Switched],
-) -> None:
+def _build_group(section: Section, group: Group, parts: _Parts) -> None:
     name = f"{section.name}-{group.tag}" if group.tag else section.name
     is_default = section.switch is None or group.tag == section.switch.default
     with gr.Column(elem_id=f"group-{name}", elem_classes="bd-group", visible=is_default) as column:
         if group.lead:
             gr.Markdown(group.lead, elem_classes="bd-group-lead")
-        plain = [field for field in group.fields if not field.advanced]
+        plain = [each for each in group.fields if not each.advanced]
         if plain:
             with gr.Column(elem_classes="bd-fields"):
-                _build_fields(plain, built, switched)
-        _build_advanced([field for field in group.fields if field.advanced], built, switched, name)
+                _build_fields(plain, parts)
+        _build_advanced([each for each in group.fields if each.advanced], parts, name)
     if section.switch is not None and group.tag is not None:
-        switched.append(Switched(column, (Condition(section.switch.path, (group.tag,)),)))
+        chosen = (Condition(section.switch.path, (group.tag,)),)
+        parts.switched.append(Switched(column, chosen))
 
 
-def _build_advanced(
-    fields: list[FormField],
-    built: dict[FormField, Component],
-    switched: list[Switched],
-    name: str,
-) -> None:
+def _build_advanced(fields: list[FormField], parts: _Parts, name: str) -> None:
     if not fields:
         return
     with (
@@ -126,17 +144,17 @@ def _build_advanced(
         ),
         gr.Column(elem_classes="bd-fields"),
     ):
-        _build_fields(fields, built, switched)
+        _build_fields(fields, parts)
 
 
-def _build_fields(
-    fields: list[FormField], built: dict[FormField, Component], switched: list[Switched]
-) -> None:
-    for field in fields:
-        built[field] = build_widget(field)
-        inner = tuple(c for c in field.conditions if "." in c.path and not _is_variant(c, field))
+def _build_fields(fields: Sequence[FormField], parts: _Parts) -> None:
+    for each in fields:
+        widget = parts.built[each] = build_widget(each)
+        inner = tuple(c for c in each.conditions if "." in c.path and not _is_variant(c, each))
         if inner:
-            switched.append(Switched(built[field], inner))
+            parts.switched.append(Switched(widget, inner))
+        if each.path in parts.notes:
+            parts.notes[each.path].render()
 
 
 def _is_variant(condition: Condition, field: FormField) -> bool:

@@ -47,6 +47,7 @@ class _Panels:
             self.estimate,
             self.spec,
             self.launch,
+            form.note,
             *(item.block for item in form.switched),
         ]
 

@@ -1,9 +1,9 @@
 """What the page New experiment answers to opening, editing, choosing a preset, a file, and launch.
 
 Every handler takes what the widgets hold and returns one value per output: first the panels (draft,
-problems, estimate, spec, launch button, every switched block), then, where the form is filled anew,
-the preset's choice and every widget. Layout and wiring stand in `new_experiment.py`. Start with
-`handle_edit`.
+problems, estimate, spec, launch button, rank space, every switched block), then, where the form is
+filled anew, the preset's choice and every widget. Layout and wiring stand in `new_experiment.py`.
+Start with `handle_edit`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from app.forms.experiment_form import ExperimentForm, show_switched
 from app.forms.problems import place_problems
 from app.forms.values import change_preset, fill, find_current, read_asked
 from app.services import Services
+from app.tables.rank_space import describe_spec as describe_rank_space
 from app.text import new_experiment as text
 from engine.errors import BitdialError, Problem, SpecError
 from engine.specs import find_preset, parse_yaml, resolve
@@ -31,6 +32,7 @@ from tasks.store.drafts import get_draft
 from tasks.submit import Preview, clone, preview, submit
 
 DEFAULT_PRESET = "rtn"
+RANK_POLICY, RANKS = "adapter.rank_policy", "adapter.ranks"
 _KEPT_BY_PRESET = ("name", "seed", "model", "evaluation")
 
 
@@ -99,7 +101,8 @@ def handle_launch(editor: Editor, tab: object, preset: object, *widgets: Any) ->
     done = _describe_tab(state, Notice(text.LAUNCHED.format(run_id=run.id), "good"))
     rest = [gr.skip()] * len(editor.form.switched)
     button = gr.update(interactive=False)
-    return [done | {"go": f"/run?id={run.id}"}, gr.skip(), gr.skip(), gr.skip(), button, *rest]
+    kept = [gr.skip()] * 3
+    return [done | {"go": f"/run?id={run.id}"}, *kept, button, gr.skip(), *rest]
 
 
 def _find_start(editor: Editor, query: Mapping[str, str]) -> tuple[TabState, Nested, Notice]:
@@ -107,7 +110,7 @@ def _find_start(editor: Editor, query: Mapping[str, str]) -> tuple[TabState, Nes
     if "draft" in query:
         return _open_draft(editor, query["draft"])
     if "clone" in query:
-        return _open_clone(editor, query["clone"])
+        return _open_clone(editor, query["clone"], query.get("ranks", ""))
     wanted = query.get("preset", DEFAULT_PRESET)
     if find_preset(wanted) is not None:
         return drafts.new_tab(), {"preset": wanted}, Notice()
@@ -125,16 +128,29 @@ def _open_draft(editor: Editor, wanted: str) -> tuple[TabState, Nested, Notice]:
     return TabState(draft.id, draft.revision, state.tab), drafts.asked_of(draft), Notice()
 
 
-def _open_clone(editor: Editor, wanted: str) -> tuple[TabState, Nested, Notice]:
+def _open_clone(editor: Editor, wanted: str, ranks: str) -> tuple[TabState, Nested, Notice]:
+    """Fill in what was asked for a run; with `ranks` these are what its adapters keep."""
     state, run_id = drafts.new_tab(), drafts.read_id(wanted)
     try:
         asked, _ = _take_over(editor, clone(editor.services.desk, run_id or 0))
+        if ranks:
+            asked = _fix_ranks(editor, asked, ranks)
     except BitdialError:
         sentence = text.CLONE_MISSING.format(run_id=wanted[:20])
         return state, {"preset": DEFAULT_PRESET}, Notice(sentence, "warn")
     state, trouble = _keep(editor, state, asked)
-    notice = Notice(text.CLONED.format(run_id=run_id), "good")
+    sentence = text.CLONED_WITH_RANKS if ranks else text.CLONED
+    notice = Notice(sentence.format(run_id=run_id), "good")
     return state, asked, trouble if trouble.sentence else notice
+
+
+def _fix_ranks(editor: Editor, asked: Nested, ranks: str) -> Nested:
+    """Return the values with these ranks as the adapter's own."""
+    fields = editor.form.fields
+    widgets = fill(fields, asked)
+    given = {RANK_POLICY: "fixed", RANKS: ranks}
+    typed = [given.get(field.path, value) for field, value in zip(fields, widgets, strict=True)]
+    return read_asked(fields, typed, asked)
 
 
 def _take_over(editor: Editor, values: Nested) -> tuple[Nested, tuple[Problem, ...]]:
@@ -207,7 +223,7 @@ def _answer_filled(editor: Editor, state: TabState, asked: Nested, notice: Notic
 
 def _answer_unchanged(editor: Editor, state: TabState, notice: Notice) -> list[Any]:
     """Say something and leave the form as it is."""
-    others = 4 + len(editor.form.switched) + 1 + len(editor.form.fields)
+    others = 5 + len(editor.form.switched) + 1 + len(editor.form.fields)
     return [_describe_tab(state, notice), *[gr.skip()] * others]
 
 
@@ -223,6 +239,7 @@ def _review(editor: Editor, state: TabState, asked: Nested, notice: Notice) -> l
         _describe_cost(seen),
         describe_spec(seen.resolved) if seen.resolved else None,
         gr.update(interactive=not placed),
+        describe_rank_space(editor.services.settings, seen.resolved.spec) if seen.resolved else "",
         *show_switched(form, current),
     ]
 

@@ -43,6 +43,7 @@ DRAFT_FORKED = (
 )
 NOT_SAVED = "The draft could not be saved: {reason}. What you see can still be launched."
 CLONED = "Filled from run {run_id}."
+CLONED_WITH_RANKS = "Filled from run {run_id}, its adapters held at the chosen ranks."
 CLONE_MISSING = "There is no run {run_id} to copy; this is a new form."
 PRESET_MISSING = "There is no preset {name}; this form starts from {instead}."
 UPLOADED = "Filled from {name}."

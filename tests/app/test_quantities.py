@@ -13,6 +13,7 @@ from app.quantities import (
     NOTHING,
     write_bytes,
     write_count,
+    write_large_count,
     write_number,
     write_score,
     write_seconds,
@@ -92,3 +93,18 @@ def test_counts_and_spans() -> None:
     assert write_count(1234567) == f"1{THIN}234{THIN}567"
     assert write_span(start, start + timedelta(seconds=75)) == "1 min 15 s"
     assert write_span(start, None) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (999_999, f"999{THIN}999"),
+        (3**30, "2.1 × 10¹⁴"),
+        (99_999_999, "1.0 × 10⁸"),
+        (5**1000, "9.3 × 10⁶⁹⁸"),
+    ],
+)
+def test_whole_numbers_of_any_size(value: int, text: str) -> None:
+    """Small ones are exact, far ones have two digits and a power, however long they are."""
+    assert write_large_count(value) == text

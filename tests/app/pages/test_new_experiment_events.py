@@ -22,7 +22,7 @@ from tasks.store import runs
 from tests.app.loops import build_in_loop
 from tests.tiny_models import save_llama
 
-DRAFT, PROBLEMS, ESTIMATE, SPEC, LAUNCH = range(5)
+DRAFT, PROBLEMS, ESTIMATE, SPEC, LAUNCH, NOTE = range(6)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ class Tab:
 
     def take(self, answer: list[Any]) -> None:
         """Show an answer as the page does."""
-        self.panels = answer[: 5 + len(self.editor.form.switched)]
+        self.panels = answer[: 6 + len(self.editor.form.switched)]
         if len(answer) > len(self.panels):
             self.preset, *self.widgets = answer[len(self.panels) :]
 
@@ -141,7 +141,7 @@ def test_choices_decide_what_is_shown(editor: Editor) -> None:
 def is_shown(tab: Tab, element: str) -> bool:
     """Whether the last answer shows the block with this id."""
     blocks = [item.block.elem_id for item in tab.editor.form.switched]
-    shown = tab.panels[5:][blocks.index(element)]["visible"]
+    shown = tab.panels[6:][blocks.index(element)]["visible"]
     assert isinstance(shown, bool)
     return shown
 
@@ -241,3 +241,46 @@ def test_two_tabs_on_one_draft_lose_nothing(editor: Editor, tiny_model: Path) ->
     assert first.panels[DRAFT]["id"] != second.panels[DRAFT]["id"]
     assert "name: mine" in first.panels[SPEC]["yaml"]
     assert "Nothing is lost" in first.panels[DRAFT]["note"]
+
+
+def open_elastic(editor: Editor, model: Path) -> Tab:
+    """Choose the preset with elastic adapters on a model that is there."""
+    tab = open_tiny(editor, model)
+    tab.preset = "qat-nls"
+    tab.take(tab.send(handle_preset))
+    tab.type(group_size="32")
+    return tab
+
+
+def test_the_rank_space_says_what_it_spans(editor: Editor, tiny_model: Path) -> None:
+    """The number of configurations follows ranks and grouping, and is gone with the adapter."""
+    tab = open_elastic(editor, tiny_model)
+    assert tab.panels[NOTE] == "3 ranks in each of 2 blocks: 9 configurations"
+    tab.type(rank_space="16, 8", grouping="layer")
+    assert tab.panels[NOTE] == "2 ranks in each of 14 layers: 16\u202f384 configurations"
+    tab.type(rank_space="8, 16")
+    assert tab.panels[NOTE] == ""
+    assert tab.problems == ["field-adapter-elastic-lora-rank_space"]
+    tab.type(**{"adapter.kind": "lora"})
+    assert tab.panels[NOTE] == ""
+
+
+def test_a_run_is_cloned_with_chosen_ranks(editor: Editor, tiny_model: Path) -> None:
+    """Ranks in the address become what the adapters of the new run keep."""
+    tab = open_elastic(editor, tiny_model)
+    tab.send(handle_launch)
+    newest = runs.list_runs(editor.services.database)[0]
+    copy = Tab(editor, clone=str(newest.id), ranks="16,8")
+    assert copy.panels[SPEC] is not None
+    assert "rank_policy: fixed" in copy.panels[SPEC]["yaml"]
+    assert "  ranks:\n  - 16\n  - 8\n" in copy.panels[SPEC]["yaml"]
+    assert "chosen ranks" in copy.panels[DRAFT]["note"]
+
+
+def test_training_data_is_switched_inside_the_training(editor: Editor, tiny_model: Path) -> None:
+    """The fields of a task are there for a task, those of a text for a text."""
+    tab = open_elastic(editor, tiny_model)
+    assert is_shown(tab, "field-training-qat-data-task-task")
+    assert not is_shown(tab, "field-training-qat-data-text-source")
+    tab.type(**{"data.kind": "text"})
+    assert is_shown(tab, "field-training-qat-data-text-source")
