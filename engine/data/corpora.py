@@ -40,7 +40,7 @@ def load_documents(
     """
     if spec.source.startswith("bundled:"):
         return _load_bundled(spec, field)
-    path = _find_file(spec.source, data_folder)
+    path = find_file(spec.source, data_folder)
     if path is not None:
         return read_documents(path, text_field=spec.text_field, field=field)
     if not _HUB_ID.fullmatch(spec.source) or spec.source.lower().endswith(SUFFIXES):
@@ -65,7 +65,7 @@ def _load_bundled(spec: DataSpec, field: str) -> tuple[str, ...]:
     return load_python_docs(spec.split)
 
 
-def _find_file(source: str, data_folder: Path) -> Path | None:
+def find_file(source: str, data_folder: Path) -> Path | None:
     """Return the local file of that name, absolute or below the data folder, or None."""
     path = Path(source).expanduser()
     candidates = (path, data_folder / path)

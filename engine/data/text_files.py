@@ -6,14 +6,14 @@ one document per row, read from one column. Empty rows are dropped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engine.data.row_files import ROW_SUFFIXES, check_row, iter_rows, not_utf8, unreadable
 from engine.errors import DataError
 
-SUFFIXES = (".txt", ".jsonl", ".parquet")
+SUFFIXES = (".txt", *ROW_SUFFIXES)
 
 
 def read_documents(path: Path, *, text_field: str, field: str) -> tuple[str, ...]:
@@ -22,24 +22,14 @@ def read_documents(path: Path, *, text_field: str, field: str) -> tuple[str, ...
     Raises:
         DataError: When the file is unreadable, not UTF-8, malformed, empty, or lacks the column.
     """
-    readers = {".txt": _iter_txt, ".jsonl": _iter_jsonl, ".parquet": _iter_parquet}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise DataError(
             f"{path.name} is not a file of a known kind; accepted are {', '.join(SUFFIXES)}",
             field=f"{field}.source",
         )
-    try:
-        found = tuple(text for text in reader(path, text_field, field) if text.strip())
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8",
-            field=f"{field}.source",
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read: {error.strerror or error}", field=f"{field}.source"
-        ) from error
+    texts = _iter_txt(path, field) if suffix == ".txt" else _iter_column(path, text_field, field)
+    found = tuple(text for text in texts if text.strip())
     if not found:
         raise DataError(
             f"{path} holds no text; accepted is a file with at least one document that is not "
@@ -55,28 +45,35 @@ def take_text(row: Any, text_field: str, *, where: str, field: str) -> str:
     Raises:
         DataError: When the row has no such column or it holds no text; lists what there is.
     """
-    if not isinstance(row, dict):
-        raise DataError(
-            f'{where} is not a JSON object; accepted is {{"{text_field}": "..."}}',
-            field=f"{field}.source",
-        )
-    if text_field not in row:
-        raise DataError(
-            f"{where} has no column {text_field!r}; its columns are {', '.join(map(str, row))}",
-            field=f"{field}.text_field",
-        )
+    column_field = f"{field}.text_field"
+    row = check_row(
+        row, (text_field,), where=where, field=f"{field}.source", column_field=column_field
+    )
     if not isinstance(row[text_field], str):
         texts = [str(name) for name, value in row.items() if isinstance(value, str)]
         raise DataError(
             f"the column {text_field!r} of {where} holds no text; columns with text: "
             f"{', '.join(texts) or 'none'}",
-            field=f"{field}.text_field",
+            field=column_field,
         )
     return str(row[text_field])
 
 
-def _iter_txt(path: Path, _text_field: str, _field: str) -> Iterator[str]:
-    text = path.read_text(encoding="utf-8-sig")
+def _iter_column(path: Path, text_field: str, field: str) -> Iterator[str]:
+    rows = iter_rows(
+        path, (text_field,), field=f"{field}.source", column_field=f"{field}.text_field"
+    )
+    for where, row in rows:
+        yield take_text(row, text_field, where=where, field=field)
+
+
+def _iter_txt(path: Path, field: str) -> Iterator[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error, f"{field}.source") from error
+    except OSError as error:
+        raise unreadable(path, error, f"{field}.source") from error
     block: list[str] = []
     for line in text.splitlines(keepends=True):
         if line.strip():
@@ -86,38 +83,3 @@ def _iter_txt(path: Path, _text_field: str, _field: str) -> Iterator[str]:
             block = []
     if block:
         yield "".join(block)
-
-
-def _iter_jsonl(path: Path, text_field: str, field: str) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"line {number} of {path.name}"
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise DataError(
-                    f"{where} is not JSON; accepted is one JSON object per line",
-                    field=f"{field}.source",
-                ) from error
-            yield take_text(row, text_field, where=where, field=field)
-
-
-def _iter_parquet(path: Path, text_field: str, field: str) -> Iterator[str]:
-    import pyarrow  # noqa: PLC0415  heavy, and only this kind of file needs it
-    from pyarrow import parquet  # noqa: PLC0415
-
-    try:
-        columns = parquet.read_schema(path).names
-        if text_field not in columns:
-            raise DataError(
-                f"{path.name} has no column {text_field!r}; its columns are {', '.join(columns)}",
-                field=f"{field}.text_field",
-            )
-        table = parquet.read_table(path, columns=[text_field])
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not a whole parquet file", field=f"{field}.source") from error
-    for number, text in enumerate(table.column(text_field).to_pylist(), start=1):
-        row = {text_field: text}
-        yield take_text(row, text_field, where=f"row {number} of {path.name}", field=field)

@@ -6,7 +6,8 @@ the last full window is dropped. Start with `build_windows`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import torch
@@ -79,7 +80,12 @@ def epoch_order(num_windows: int, *, seed: int, epoch: int) -> torch.Tensor:
 
 
 def iter_batches(
-    windows: torch.Tensor, *, batch_size: int, seed: int, start: int = 0
+    windows: torch.Tensor,
+    *,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    order: Callable[[int], torch.Tensor] | None = None,
 ) -> Iterator[torch.Tensor]:
     """Yield batches without end, each epoch in an order of its own.
 
@@ -92,8 +98,10 @@ def iter_batches(
         batch_size: Windows per batch, B.
         seed: Seed of the order.
         start: Number of the first batch to yield.
+        order: Maps an epoch to its order, (N,) int64, a permutation; `epoch_order` where None.
     """
     num_windows = len(windows)
+    order_of = order or partial(_shuffled, num_windows, seed)
     orders: dict[int, torch.Tensor] = {}
     place = start * batch_size
     while True:
@@ -101,9 +109,12 @@ def iter_batches(
         for row in range(place, place + batch_size):
             epoch = row // num_windows
             if epoch not in orders:
-                orders = {kept: order for kept, order in orders.items() if kept == epoch - 1} | {
-                    epoch: epoch_order(num_windows, seed=seed, epoch=epoch)
-                }
+                before = {kept: known for kept, known in orders.items() if kept == epoch - 1}
+                orders = before | {epoch: order_of(epoch)}
             rows.append(int(orders[epoch][row % num_windows]))
         place += batch_size
         yield windows[torch.tensor(rows)]
+
+
+def _shuffled(num_windows: int, seed: int, epoch: int) -> torch.Tensor:
+    return epoch_order(num_windows, seed=seed, epoch=epoch)
