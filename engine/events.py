@@ -7,9 +7,10 @@ them, a test collects them, the command line prints them. Nothing here imports t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+Phase = Literal["final", "before"]
 Level = Literal["debug", "info", "warning", "error"]
 Direction = Literal["lower", "higher"]
 
@@ -45,13 +46,17 @@ class ScoreMeasured:
     """One number of a benchmark, with its standard error and how many samples it rests on.
 
     Attributes:
-        benchmark: Name of the benchmark with its data ("text/bundled:python-docs").
-        metric: "perplexity", "kl_divergence", "top1_agreement", ...
+        benchmark: Name of the benchmark: "text/" with its data, or a task of lm-eval.
+        metric: "perplexity", "kl_divergence", "top1_agreement", "acc_norm",
+            "exact_match (strict-match)", ...
         value: The number, in the metric's own unit.
         standard_error: One standard error in the same unit, or None where none is defined.
         num_samples: How many samples (tokens, questions) it was measured on.
         direction: Which way is better.
         limited: True when only a part of the data was used.
+        phase: "before" for what was measured before training.
+        details: How a benchmark of lm-eval was run: "harness" ("lm-eval 0.4.13"),
+            "task_version", "split", "filter", "num_fewshot", "limit"; empty for text.
     """
 
     benchmark: str
@@ -61,6 +66,8 @@ class ScoreMeasured:
     num_samples: int
     direction: Direction
     limited: bool = False
+    phase: Phase = "final"
+    details: dict[str, str | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,61 @@ class SizeMeasured:
 
 
 @dataclass(frozen=True)
+class RanksSampled:
+    """How often each rank was trained so far, for each group of layers.
+
+    Attributes:
+        groups: Names of the G groups, in the model's order ("block 0", "self_attn.q_proj").
+        rank_space: The R ranks, the largest first.
+        counts: (G, R) optimizer steps.
+    """
+
+    groups: tuple[str, ...]
+    rank_space: tuple[int, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class CandidateEvaluated:
+    """One configuration of ranks was evaluated by a search.
+
+    Attributes:
+        ranks: The rank of each group.
+        adapter_parameters: Parameters of the adapters at these ranks.
+        metric: "loss" or "accuracy".
+        value: The score on the search's own examples, never the test split.
+        standard_error: One standard error, or None.
+        num_samples: Examples it rests on.
+        direction: Which way is better.
+        origin: What proposed it: "maximal", "median", "random", "hill-climbing", ...
+        seconds: How long it took; 0 where it was known already.
+    """
+
+    ranks: tuple[int, ...]
+    adapter_parameters: int
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+    direction: Direction
+    origin: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RanksChosen:
+    """A search ended with these ranks, or a run measures these; one per group, in order."""
+
+    groups: tuple[str, ...]
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class FileWritten:
     """A file of the run is complete on disk.
 
     Attributes:
-        kind: "checkpoint", "result", "export" or "report".
+        kind: "spec", "checkpoint", "ranks" (what training sampled), "result", "export", "report".
         path: Path relative to the run's folder.
     """
 
@@ -123,6 +180,9 @@ Event = (
     | MetricPoint
     | ScoreMeasured
     | SizeMeasured
+    | RanksSampled
+    | CandidateEvaluated
+    | RanksChosen
     | FileWritten
     | Logged
     | EnvironmentSeen

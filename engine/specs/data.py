@@ -1,8 +1,15 @@
-"""Which text, from where. Start with `DataSpec`."""
+"""Which text or which task's examples, from where. Start with `DataSpec` and `TaskData`."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from engine.specs.base import Spec, option
+
+TaskName = Literal["openbookqa", "arc_challenge", "arc_easy", "winogrande", "hellaswag", "gsm8k"]
+LossOn = Literal["text", "answer"]
 
 
 class DataSpec(Spec):
@@ -27,3 +34,44 @@ class DataSpec(Spec):
     text_field: str = option(
         "text", "Text field", "The column that holds the text.", advanced=True, min_length=1
     )
+
+
+class TextData(DataSpec):
+    """Running text to train on."""
+
+    kind: Literal["text"] = option("text", "Training data", "Train on windows of running text.")
+
+
+class TaskData(Spec):
+    """The examples of a downstream task to train on, each with its right answer."""
+
+    kind: Literal["task"] = option(
+        "task", "Training data", "Train on the questions and answers of a downstream task."
+    )
+    task: TaskName = option("openbookqa", "Task", "Which task's training examples to use.")
+    source: str | None = option(
+        None,
+        "File",
+        "A local .jsonl or .parquet file with the task's own columns; empty for the task's own "
+        "data set, from the mirror or the hub.",
+        advanced=True,
+        min_length=1,
+        max_length=500,
+    )
+    loss_on: LossOn = option(
+        "text",
+        "Loss on",
+        "text trains on question and answer, as published; answer on the answer alone.",
+    )
+    held_out: int = option(
+        0,
+        "Held out",
+        "Examples never trained on, spread evenly over the training split: ranks are chosen on "
+        "them, so that the test split is measured once.",
+        unit="examples",
+        ge=0,
+        le=100_000,
+    )
+
+
+TrainingDataSpec = Annotated[TextData | TaskData, Field(discriminator="kind")]

@@ -32,3 +32,33 @@ class EvaluationSpec(Spec):
         "Also measure mean KL divergence from the 16-bit model and how often the most likely "
         "token is the same; costs a second pass.",
     )
+    benchmarks: tuple[str, ...] = option(
+        (),
+        "Benchmarks",
+        "Tasks of lm-eval to answer besides, one per line: openbookqa, arc_challenge, arc_easy, "
+        "winogrande, hellaswag, gsm8k, or any other it knows.",
+        max_length=50,
+    )
+    num_fewshot: int | None = option(
+        None,
+        "Shots",
+        "Solved examples before each question; empty for the benchmark's own number.",
+        unit="examples",
+        ge=0,
+        le=100,
+        advanced=True,
+    )
+    benchmark_limit: int | None = option(
+        None,
+        "Question limit",
+        "Ask only the first so many questions of each benchmark; empty for all. A score on a "
+        "limit is marked as such.",
+        unit="questions",
+        ge=1,
+    )
+    before_training: bool = option(
+        False,
+        "Before training",
+        "Also measure the benchmarks on the quantized model before it is trained.",
+        advanced=True,
+    )

@@ -1,7 +1,8 @@
 """One whole request: a point on the four axes, and the rules that hold between them.
 
-Start with `ExperimentSpec`. What a single field may hold stands with that field; here stand only
-the rules between fields, each a sentence that says what would be accepted.
+Start with `ExperimentSpec`; runs of other kinds are about the same `Subject`. What a single field
+may hold stands with that field; here stand only the rules between fields, each a sentence that says
+what would be accepted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from engine.errors import Problem
-from engine.specs.adapter import AdapterSpec, LoraAdapter, NoAdapter
+from engine.specs.adapter import AdapterSpec, NoAdapter
 from engine.specs.base import Spec, option
 from engine.specs.evaluation import EvaluationSpec
 from engine.specs.initialization import InitializationSpec, RoundToNearest
@@ -21,13 +22,12 @@ from engine.specs.training import NoTraining, QatTraining, TrainingSpec
 SCHEMA_VERSION = 1
 
 
-class ExperimentSpec(Spec):
-    """Model × quantizer × adapter × initialization × training, and what to measure."""
+class Subject(Spec):
+    """What every kind of run is about: a point on the four axes, and what to measure."""
 
     version: Literal[1] = option(
         SCHEMA_VERSION, "Version", "Version of this format.", advanced=True
     )
-    kind: Literal["experiment"] = option("experiment", "Kind", "Kind of run.", advanced=True)
     name: str = option(
         "", "Name", "A name to find the run by; made from the spec where empty.", max_length=120
     )
@@ -52,11 +52,17 @@ class ExperimentSpec(Spec):
         return self.quantizer.bits if isinstance(self.quantizer, IntegerQuantizer) else 16
 
 
-def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
+class ExperimentSpec(Subject):
+    """Model × quantizer × adapter × initialization × training, and what to measure."""
+
+    kind: Literal["experiment"] = option("experiment", "Kind", "Kind of run.", advanced=True)
+
+
+def iter_conflicts(spec: Subject) -> Iterator[Problem]:
     """Yield what is senseless in the combination of fields, each with what would be accepted."""
     is_float = isinstance(spec.quantizer, FloatQuantizer)
     is_trained = isinstance(spec.training, QatTraining)
-    if isinstance(spec.adapter, LoraAdapter) and not is_trained:
+    if not isinstance(spec.adapter, NoAdapter) and not is_trained:
         yield Problem(
             "training.method",
             "a LoRA starts at zero and changes nothing untrained; choose qat, or adapter.kind none",
@@ -72,7 +78,7 @@ def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
             yield Problem(
                 "training.method",
                 "a 16-bit model without an adapter has nothing to train; choose quantizer.grid "
-                "integer, adapter.kind lora, or training.method none",
+                "integer, adapter.kind lora or elastic-lora, or training.method none",
             )
         elif spec.training.objective != "task":
             yield Problem(
@@ -87,6 +93,6 @@ def iter_conflicts(spec: ExperimentSpec) -> Iterator[Problem]:
         )
 
 
-def _holds_all_still(spec: ExperimentSpec) -> bool:
+def _holds_all_still(spec: Subject) -> bool:
     is_held = isinstance(spec.training, QatTraining) and not spec.training.range_learning_rate
     return is_held and isinstance(spec.adapter, NoAdapter)

@@ -50,6 +50,24 @@ PRESETS: tuple[Preset, ...] = (
             "training": {"method": "qat"},
         },
     ),
+    Preset(
+        "qat-nls",
+        "QAT with neural low-rank adapter search",
+        "Train elastic adapters on a downstream task through the rounding; each layer's best rank "
+        "is searched afterwards.",
+        {
+            "quantizer": {"grid": "integer", "bits": 4},
+            "adapter": {"kind": "elastic-lora"},
+            "training": {
+                "method": "qat",
+                "objective": "task",
+                "data": {"kind": "task", "task": "openbookqa", "held_out": 200},
+                "per_device_train_batch_size": 16,
+                "warmup_ratio": 0.1,
+            },
+            "evaluation": {"benchmarks": ["openbookqa"]},
+        },
+    ),
 )
 
 

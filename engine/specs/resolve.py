@@ -1,24 +1,35 @@
 """From what a person wrote to a complete spec: preset, then file, then overrides.
 
-`resolve` is the only way in; it raises one `SpecError` that lists every problem. `iter_provenance`
-tells which values were set and which defaulted; `to_yaml` writes a spec back. Reading the file
-itself is left to the caller.
+`resolve` is the only way in for experiments, `resolve_child` for runs that build on another; both
+raise one `SpecError` that lists every problem. `load_spec` reads back what was stored.
+`iter_provenance` tells which values were set and which defaulted; `to_yaml` writes a spec back.
+Reading the file itself is left to the caller.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from engine.errors import Problem, SpecError
-from engine.specs.experiment import ExperimentSpec, iter_conflicts
+from engine.specs.experiment import ExperimentSpec, Subject, iter_conflicts
 from engine.specs.presets import PRESETS, find_preset
+from engine.specs.rank_search import RankEvaluationSpec, RankSearchSpec
 
+RunSpec = ExperimentSpec | RankSearchSpec | RankEvaluationSpec
+Kind = TypeVar("Kind", bound=Subject)
+Child = TypeVar("Child", RankSearchSpec, RankEvaluationSpec)
+KINDS: Mapping[str, type[RunSpec]] = MappingProxyType(
+    {"experiment": ExperimentSpec, "search": RankSearchSpec, "evaluation": RankEvaluationSpec}
+)
+INHERITED = ("model", "quantizer", "adapter", "initialization", "training")
 Origin = Literal["set", "preset", "default"]
 MAX_YAML_BYTES = 1_000_000
 
@@ -54,7 +65,35 @@ def resolve(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Resolve
     for override in overrides:
         asked = _merge(asked, _parse_override(override))
     name = asked.pop("preset", None)
-    return ResolvedSpec(_validate(_merge(_preset_values(name), asked)), asked, name)
+    values = _merge(_preset_values(name), asked)
+    return ResolvedSpec(_validate(ExperimentSpec, values), asked, name)
+
+
+def resolve_child(
+    kind: type[Child], experiment: ExperimentSpec, values: Mapping[str, Any]
+) -> Child:
+    """Build the complete spec of a run that builds on a training run.
+
+    Args:
+        kind: Which kind of run.
+        experiment: The training run's spec; model, quantizer, adapter, initialization and training
+            are its own and cannot be asked for again.
+        values: Nested fields: `parent`, and what differs from the defaults. What is measured is the
+            training run's setting where `evaluation` says nothing else. Not modified.
+
+    Raises:
+        SpecError: With one problem for each field that cannot be accepted.
+    """
+    given = next((name for name in INHERITED if name in values), None)
+    if given is not None:
+        raise SpecError.at(given, "is the training run's; leave it out")
+    own = experiment.model_dump(mode="json", include={*INHERITED, "evaluation", "seed"})
+    return _validate(kind, _merge(own, values))
+
+
+def load_spec(values: Mapping[str, Any]) -> RunSpec:
+    """Read back a complete spec of any kind, as the store keeps it."""
+    return KINDS[values.get("kind", "experiment")].model_validate(values)
 
 
 def parse_yaml(text: str) -> dict[str, Any]:
@@ -76,9 +115,10 @@ def parse_yaml(text: str) -> dict[str, Any]:
     return values
 
 
-def to_yaml(spec: ExperimentSpec) -> str:
+def to_yaml(spec: Subject) -> str:
     """Write the complete spec as YAML, fields in the order of the form."""
     values = spec.model_dump(mode="json")
+    values = {key: values[key] for key in ("version", "kind")} | values
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
@@ -120,7 +160,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changes_variant(below: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     """Whether `over` names another member of a union than `below` does."""
-    tags = ("grid", "kind", "method")
+    tags = ("grid", "kind", "method", "strategy")
     return any(tag in over and tag in below and over[tag] != below[tag] for tag in tags)
 
 
@@ -137,43 +177,48 @@ def _parse_override(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
-def _validate(values: Mapping[str, Any]) -> ExperimentSpec:
+def _validate(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     try:
-        spec = ExperimentSpec.model_validate(values)
+        spec = kind.model_validate(values)
     except ValidationError as error:
-        raise SpecError(*(_problem(item) for item in error.errors())) from None
+        raise SpecError(*(_problem(kind, item) for item in error.errors())) from None
     problems = tuple(iter_conflicts(spec))
     if problems:
         raise SpecError(*problems)
     return spec
 
 
-def _problem(item: Any) -> Problem:
+def _problem(kind: type[Subject], item: Any) -> Problem:
     """Turn one of pydantic's findings into a sentence that says what would be accepted."""
-    owner, path = _owner(item["loc"])
+    owner, path = _owner(kind, item["loc"])
     field = ".".join(path)
-    kind, context = item["type"], item.get("ctx", {})
-    if kind == "extra_forbidden":
+    found, context = item["type"], item.get("ctx", {})
+    if found == "extra_forbidden":
         close = difflib.get_close_matches(path[-1], owner.model_fields, n=1)
         hint = f"did you mean {close[0]}?" if close else "known: " + ", ".join(owner.model_fields)
         return Problem(field, f"there is no such field; {hint}")
-    if kind == "union_tag_not_found":
+    if found == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
         return Problem(f"{field}.{tag}", "is missing; it decides which other fields there are")
-    if kind == "union_tag_invalid":
+    if found == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
         return Problem(
             f"{field}.{tag}", f"{context['tag']!r} is not one of {context['expected_tags']}"
         )
     message = item["msg"][:1].lower() + item["msg"][1:]
     given = item.get("input")
+    if found == "literal_error":
+        known = re.findall(r"'([^']+)'", context["expected"])
+        close = difflib.get_close_matches(str(given), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"choose {context['expected']}"
+        return Problem(field, f"there is no choice {str(given)[:60]!r}; {hint}")
     shown = "" if isinstance(given, dict | BaseModel) else f", not {str(given)[:60]!r}"
     return Problem(field, message + shown)
 
 
-def _owner(location: tuple[Any, ...]) -> tuple[type[BaseModel], list[str]]:
+def _owner(kind: type[Subject], location: tuple[Any, ...]) -> tuple[type[BaseModel], list[str]]:
     """Walk pydantic's location to the spec class it ends in and the path without union tags."""
-    owner: type[BaseModel] = ExperimentSpec
+    owner: type[BaseModel] = kind
     path: list[str] = []
     variants: dict[str, type[BaseModel]] = {}
     for part in map(str, location):

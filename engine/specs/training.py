@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from engine.specs.base import Spec, option
-from engine.specs.data import DataSpec
+from engine.specs.data import TextData, TrainingDataSpec
 
 Objective = Literal["distillation", "task", "both"]
 Scheduler = Literal["constant", "linear", "cosine"]
@@ -47,9 +48,16 @@ class QatTraining(Spec):
         ge=0,
         le=1,
     )
-    data: DataSpec = option(DataSpec(split="train"), "Training data", "Text to train on.")
+    data: TrainingDataSpec = option(
+        TextData(split="train"), "Training data", "Text or examples to train on."
+    )
     max_length: int = option(
-        256, "Window length", "Tokens per training window.", unit="tokens", ge=8, le=131072
+        256,
+        "Window length",
+        "Tokens per training window; a task's longer examples are cut.",
+        unit="tokens",
+        ge=8,
+        le=131072,
     )
     num_train_epochs: float = option(
         1.0,
@@ -117,6 +125,14 @@ class QatTraining(Spec):
         advanced=True,
         ge=1,
     )
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _name_kind(cls, value: Any) -> Any:
+        """Data without a kind is text, as it was before tasks could be trained on."""
+        if isinstance(value, Mapping) and "kind" not in value:
+            return {**value, "kind": "text"}
+        return value
 
 
 TrainingSpec = Annotated[NoTraining | QatTraining, Field(discriminator="method")]
