@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.errors import Problem
+from engine.errors import Problem, SpecError
+from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import ExperimentSpec, IntegerQuantizer, LoraAdapter
+from engine.search.spaces import check_ranks
+from engine.specs import ElasticLoraAdapter, IntegerQuantizer, NoAdapter, Subject
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 8, 8192
 _NUM_SHOWN = 8
 
 
-def check_fit(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ...]:
+def check_fit(spec: Subject, shapes: ModelShapes) -> tuple[Problem, ...]:
     """Return what of a spec does not fit a model, each with what would be accepted.
 
     Args:
@@ -27,7 +29,7 @@ def check_fit(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ...]:
     return (*_iter_quantizer_problems(spec, shapes), *_iter_adapter_problems(spec, shapes))
 
 
-def _iter_quantizer_problems(spec: ExperimentSpec, shapes: ModelShapes) -> Iterator[Problem]:
+def _iter_quantizer_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Problem]:
     if not isinstance(spec.quantizer, IntegerQuantizer):
         return
     layers = list_quantized(spec, shapes)
@@ -71,8 +73,8 @@ def _common_divisors(sizes: list[int]) -> tuple[int, ...]:
     return tuple(found if len(found) <= _NUM_SHOWN else powers or found[:_NUM_SHOWN])
 
 
-def _iter_adapter_problems(spec: ExperimentSpec, shapes: ModelShapes) -> Iterator[Problem]:
-    if not isinstance(spec.adapter, LoraAdapter):
+def _iter_adapter_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Problem]:
+    if isinstance(spec.adapter, NoAdapter):
         return
     layers = list_adapted(spec, shapes)
     if not layers:
@@ -83,12 +85,21 @@ def _iter_adapter_problems(spec: ExperimentSpec, shapes: ModelShapes) -> Iterato
         )
         return
     layer = min(layers, key=_largest_rank)
-    if spec.adapter.r > _largest_rank(layer):
+    adapter = spec.adapter
+    is_elastic = isinstance(adapter, ElasticLoraAdapter)
+    if spec.adapter.max_rank > _largest_rank(layer):
         yield Problem(
-            "adapter.r",
-            f"{spec.adapter.r} is more than {layer.name} ({layer.out_features} × "
+            "adapter.rank_space" if is_elastic else "adapter.r",
+            f"{spec.adapter.max_rank} is more than {layer.name} ({layer.out_features} × "
             f"{layer.in_features}) allows; use at most {_largest_rank(layer)}",
         )
+    if isinstance(adapter, ElasticLoraAdapter) and adapter.rank_policy == "fixed":
+        groups = [group.name for group in list_groups(spec, shapes)]
+        ranks = adapter.reported_ranks(len(groups))
+        try:
+            check_ranks(ranks, groups=groups, rank_space=adapter.rank_space, field="adapter.ranks")
+        except SpecError as error:
+            yield from error.problems
 
 
 def _largest_rank(layer: LayerShape) -> int:

@@ -13,7 +13,7 @@ from engine.estimates.selection import list_adapted, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import Workload, count_workload
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import ExperimentSpec
+from engine.specs import Subject
 
 FLOPS_PER_CORE = 4e10
 """Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
@@ -51,9 +51,7 @@ class DurationEstimate:
         return sum(self.parts.values())
 
 
-def estimate_duration(
-    spec: ExperimentSpec, shapes: ModelShapes, *, speed: SpeedBasis
-) -> DurationEstimate:
+def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) -> DurationEstimate:
     """Predict the seconds of every stage."""
     work = count_workload(spec)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
@@ -76,9 +74,7 @@ def _load_seconds(shapes: ModelShapes) -> float:
     return START_SECONDS + 2 * shapes.num_parameters / READ_BYTES_PER_SECOND
 
 
-def _train_seconds(
-    spec: ExperimentSpec, shapes: ModelShapes, work: Workload, speed: SpeedBasis
-) -> float:
+def _train_seconds(spec: Subject, shapes: ModelShapes, work: Workload, speed: SpeedBasis) -> float:
     """Return measured seconds, or forward, gradients of inputs and weights, and the rounding."""
     if speed.train_tokens_per_second:
         return work.train_tokens / speed.train_tokens_per_second

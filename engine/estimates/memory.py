@@ -15,7 +15,7 @@ from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import count_workload
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import ExperimentSpec, IntegerQuantizer, LoraAdapter, QatTraining
+from engine.specs import IntegerQuantizer, NoAdapter, QatTraining, Subject
 
 INTERPRETER_BYTES = 400_000_000
 FLOAT32_BYTES = 4
@@ -31,9 +31,7 @@ BLOCK_EXTRAS = 6
 """Hidden-sized tensors a block keeps beside the inputs and outputs of its layers."""
 
 
-def estimate_memory(
-    spec: ExperimentSpec, shapes: ModelShapes, *, speed: SpeedBasis
-) -> dict[str, int]:
+def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) -> dict[str, int]:
     """Return bytes by part; their sum is the estimate of the peak."""
     is_cpu = speed.device == "cpu"
     stored = _DTYPE_BYTES.get(spec.model.dtype, 4 if is_cpu else 2)
@@ -51,12 +49,12 @@ def estimate_memory(
     }
 
 
-def _rounded(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+def _rounded(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     """Return the layers whose effective weight stands beside the frozen one."""
     return list_quantized(spec, shapes) or list_adapted(spec, shapes)
 
 
-def _gradient_bytes(spec: ExperimentSpec, rounded: tuple[LayerShape, ...]) -> int:
+def _gradient_bytes(spec: Subject, rounded: tuple[LayerShape, ...]) -> int:
     """Return what dense gradients take: all at once over microbatches, else a layer's at a time."""
     if not isinstance(spec.training, QatTraining) or not rounded:
         return 0
@@ -64,20 +62,20 @@ def _gradient_bytes(spec: ExperimentSpec, rounded: tuple[LayerShape, ...]) -> in
     return sum(sizes) if spec.training.gradient_accumulation_steps > 1 else 3 * max(sizes)
 
 
-def _trained_bytes(spec: ExperimentSpec, shapes: ModelShapes) -> int:
+def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
     """Return adapters and ranges in float32 with gradients and moments."""
     num_trained = 0
     if isinstance(spec.quantizer, IntegerQuantizer):
         groups = (num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
         num_trained += 2 * sum(groups)
-    if isinstance(spec.adapter, LoraAdapter):
+    if not isinstance(spec.adapter, NoAdapter):
         sides = (each.out_features + each.in_features for each in list_adapted(spec, shapes))
-        num_trained += spec.adapter.r * sum(sides)
+        num_trained += spec.adapter.max_rank * sum(sides)
     copies = TRAINED_COPIES if isinstance(spec.training, QatTraining) else 1
     return FLOAT32_BYTES * num_trained * copies
 
 
-def _activation_bytes(spec: ExperimentSpec, shapes: ModelShapes, stored: int) -> int:
+def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     """Return what a microbatch keeps for its backward pass, or one block's if nothing trains."""
     inside = [layer for layer in shapes.layers if split_name(layer.name).block is not None]
     num_blocks = max(1, shapes.num_blocks)
@@ -92,7 +90,7 @@ def _activation_bytes(spec: ExperimentSpec, shapes: ModelShapes, stored: int) ->
     return stored * needed
 
 
-def _prediction_bytes(spec: ExperimentSpec, shapes: ModelShapes, stored: int) -> int:
+def _prediction_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     """Return a piece of logits with its copies, and what is kept of the teacher."""
     work = count_workload(spec)
     logits = LOGIT_COPIES * LOGIT_ROWS * shapes.vocab_size * FLOAT32_BYTES

@@ -9,7 +9,7 @@ from engine.estimates.memory import estimate_memory
 from engine.estimates.size import estimate_size
 from engine.estimates.speed import SpeedBasis
 from engine.models.shapes import ModelShapes
-from engine.specs import ExperimentSpec
+from engine.specs import Subject
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Estimate:
     basis: str
 
 
-def estimate(spec: ExperimentSpec, shapes: ModelShapes, *, speed: SpeedBasis) -> Estimate:
+def estimate(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) -> Estimate:
     """Predict size, memory and time of a run.
 
     Args:

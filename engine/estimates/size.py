@@ -1,7 +1,8 @@
 """What the compressed model will weigh, exactly: the sum a saved checkpoint would have.
 
 Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
-and exist on asymmetric grids only; all else is 16 bits. Absorbed adapters vanish into the codes.
+and exist on asymmetric grids only; all else is 16 bits. Absorbed adapters vanish into the codes,
+parallel ones weigh 16 bits per parameter.
 The same sum as `engine.result` takes from the real model. Start with `estimate_size`.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.estimates.selection import list_quantized, num_groups
+from engine.estimates.rank_space import list_groups
+from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.models.shapes import ModelShapes
-from engine.specs import ExperimentSpec, IntegerQuantizer
+from engine.specs import IntegerQuantizer, LoraAdapter, NoAdapter, Subject
 
 BYTES_UNQUANTIZED = 2
 SCALE_BYTES = 2
@@ -25,7 +27,8 @@ class SizeEstimate:
         original_bytes: The model with 16 bits everywhere.
         effective_bits: Bits per weight of the quantized layers, scales and zero points counted; 16
             where there are none.
-        parts: Bytes of "weights", "scales", "zero_points" and "unquantized".
+        parts: Bytes of "weights", "scales", "zero_points", "unquantized" and, where they stay,
+            "adapters".
     """
 
     original_bytes: int
@@ -38,7 +41,7 @@ class SizeEstimate:
         return sum(self.parts.values())
 
 
-def estimate_size(spec: ExperimentSpec, shapes: ModelShapes) -> SizeEstimate:
+def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
     """Count the bytes of the result; shared weights count once."""
     layers = list_quantized(spec, shapes)
     parts = {"weights": 0, "scales": 0, "zero_points": 0, "unquantized": 0}
@@ -51,11 +54,29 @@ def estimate_size(spec: ExperimentSpec, shapes: ModelShapes) -> SizeEstimate:
             parts["zero_points"] = sum(_packed(count, bits) for count in groups)
     num_quantized = sum(layer.num_weights for layer in layers)
     stored = sum(parts.values())
+    adapters = _count_parallel(spec, shapes) * BYTES_UNQUANTIZED
+    if adapters:
+        parts["adapters"] = adapters
     parts["unquantized"] = (shapes.num_parameters - num_quantized) * BYTES_UNQUANTIZED
     return SizeEstimate(
         original_bytes=shapes.num_parameters * BYTES_UNQUANTIZED,
         effective_bits=8 * stored / num_quantized if num_quantized else 16.0,
         parts=parts,
+    )
+
+
+def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
+    """Return the parameters of adapters that stay beside the weights, at the reported ranks."""
+    if isinstance(spec.adapter, NoAdapter) or spec.adapter.placement == "absorbed":
+        return 0
+    if isinstance(spec.adapter, LoraAdapter):
+        layers = list_adapted(spec, shapes)
+        return spec.adapter.r * sum(each.out_features + each.in_features for each in layers)
+    groups = list_groups(spec, shapes)
+    ranks = spec.adapter.reported_ranks(len(groups))
+    return sum(
+        rank * sum(layer.out_features + layer.in_features for layer in group.layers)
+        for rank, group in zip(ranks, groups, strict=False)
     )
 
 

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Literal
 
 from engine.estimates.workload import Workload, count_workload
-from engine.specs import ExperimentSpec
+from engine.specs import Subject
 
 DeviceKind = Literal["cpu", "cuda"]
 
@@ -44,7 +44,7 @@ class SpeedBasis:
 class PastRun:
     """A finished run: what was asked and the seconds its stages took."""
 
-    spec: ExperimentSpec
+    spec: Subject
     seconds_by_stage: Mapping[str, float]
 
 

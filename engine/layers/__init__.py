@@ -4,5 +4,6 @@ Rooms: `weight_ranges` (trainable ranges of one width), `adapters` (low-rank pai
 `rounded_weight` (a frozen weight with its ranges, adapter, current bits and rank), `held_weight`
 (a rounded weight computed once and used many times, with its gradient), `quantized_linear` and
 `quantized_embedding` (the modules), `swap` (putting them into a model), `layer_map` (setting a
-whole model at once), `head` (from hidden states to logits). Start with `rounded_weight`.
+whole model at once), `rank_groups` (layers that share a rank), `head` (from hidden states to
+logits). Start with `rounded_weight`.
 """

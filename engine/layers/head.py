@@ -51,9 +51,24 @@ class SplitModel:
             raise ModelError("the output layer has no weight matrix", field="model.source")
         return weight
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """Map (B, T) token ids to the last hidden states (B, T, D), after the final norm."""
-        states: Tensor = self.body(input_ids=tokens, use_cache=False).last_hidden_state
+    def hidden(
+        self,
+        tokens: Tensor,
+        *,
+        position_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Map (B, T) token ids to the last hidden states (B, T, D), after the final norm.
+
+        Args:
+            tokens: (B, T) int64.
+            position_ids: (B, T) int64, or None to count from 0.
+            attention_mask: (B, 1, T, T) in the model's dtype, added to the attention scores, or
+                None for plain causal attention. Not every family honors it.
+        """
+        given = {"position_ids": position_ids, "attention_mask": attention_mask}
+        asked = {name: value for name, value in given.items() if value is not None}
+        states: Tensor = self.body(input_ids=tokens, use_cache=False, **asked).last_hidden_state
         return states
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from engine.layers.rounded_weight import RoundedWeight
 
 
 class QuantizedLinear(nn.Module):
-    """y = x · FQ(W + s·B·A)ᵀ + bias, with state in `rounded`.
+    """y = x · FQ(W + s·B·A)ᵀ + bias, or x · FQ(W)ᵀ + s·(x·Aᵀ)·Bᵀ + bias; state in `rounded`.
 
     A head tied to a quantized embedding shares the embedding's `rounded`.
 
@@ -31,6 +31,13 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (..., I) to (..., O) in the inputs' dtype."""
+        outputs = self._rounded_output(inputs)
+        pair = self.rounded.parallel
+        if pair is not None:
+            outputs = outputs + pair.output(inputs, self.rounded.active_rank)
+        return outputs
+
+    def _rounded_output(self, inputs: Tensor) -> Tensor:
         rounded = self.rounded
         if rounded.held is not None:
             return rounded.held.linear(inputs, self.bias)

@@ -1,5 +1,7 @@
 """A frozen weight with its ranges, its adapter and its current bits and rank.
 
+An absorbed adapter is part of the weight; a parallel one is added to the output by the layer.
+
 `effective` is the plain differentiable form, `hold` the fast one: computed once, used by every
 forward until `release`. Neither changes the frozen weight, so 16 bits and rank 0 give the original
 model back. Start with `RoundedWeight`.
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from engine.errors import SpecError
 from engine.layers.adapters import LoraPair
 from engine.layers.held_weight import HeldWeight
-from engine.layers.weight_ranges import WeightRanges, add_gradient
+from engine.layers.weight_ranges import WeightRanges
 from engine.quant.grouping import join, split
 from engine.quant.projection import LowRank, absorb, project
 from engine.quant.uniform import fake_quantize_reference
@@ -21,7 +23,7 @@ from engine.specs.quantizer import BITS_UNQUANTIZED
 
 
 class RoundedWeight(nn.Module):
-    """FQ(W + s·B·A) at the current bits and rank.
+    """FQ(W + s·B·A) at the current bits and rank; FQ(W) where the adapter is parallel.
 
     Attributes:
         weight: (O, I) frozen, in the model's dtype.
@@ -43,13 +45,25 @@ class RoundedWeight(nn.Module):
         self.adapter = adapter
         self.num_groups = 1 if ranges is None else next(ranges.parameters()).shape[1]
         self.active_bits = BITS_UNQUANTIZED if ranges is None else ranges.bits
-        self.active_rank = 0 if adapter is None else adapter.a.shape[0]
+        self.active_rank = 0 if adapter is None else adapter.max_rank
         self.held: HeldWeight | None = None
+
+    @property
+    def absorbed(self) -> LoraPair | None:
+        """The adapter where it is active and part of the weight."""
+        pair = self.adapter
+        return pair if pair is not None and pair.is_absorbed and self.active_rank else None
+
+    @property
+    def parallel(self) -> LoraPair | None:
+        """The adapter where it is active and beside the weight."""
+        pair = self.adapter
+        return pair if pair is not None and not pair.is_absorbed and self.active_rank else None
 
     @property
     def is_plain(self) -> bool:
         """Whether the frozen weight is used as it is."""
-        return self.active_bits == BITS_UNQUANTIZED and self.active_rank == 0
+        return self.active_bits == BITS_UNQUANTIZED and self.absorbed is None
 
     def set_bits(self, bits: int) -> None:
         """Choose the width: 16, or the one this weight has ranges for.
@@ -63,12 +77,12 @@ class RoundedWeight(nn.Module):
         self.active_bits = bits
 
     def set_rank(self, rank: int) -> None:
-        """Choose the rank: 0, or the adapter's.
+        """Choose the rank: 0, or one of the adapter's.
 
         Raises:
-            SpecError: When the adapter has another rank.
+            SpecError: When the adapter does not work at that rank.
         """
-        known = [0] if self.adapter is None else [0, self.adapter.a.shape[0]]
+        known = [0] if self.adapter is None else [0, *reversed(self.adapter.rank_space)]
         if rank not in known:
             raise SpecError.at("rank", f"{rank} is not available here; choose one of {known}")
         self.active_rank = rank
@@ -86,10 +100,10 @@ class RoundedWeight(nn.Module):
         return join(fake_quantize_reference(grouped, lower, width, self.active_bits))
 
     def unrounded(self) -> Tensor:
-        """Return W + s·B·A, (O, I) float32, by autograd."""
+        """Return W + s·B·A, (O, I) float32, by autograd; W where the adapter is parallel."""
         weight = self.weight.float()
-        if self.adapter is not None and self.active_rank:
-            weight = weight + self.adapter.scaling * (self.adapter.b @ self.adapter.a)
+        if self.absorbed is not None:
+            weight = weight + self.absorbed.product(self.active_rank)
         return weight
 
     def hold(self, dtype: torch.dtype, *, trains: bool) -> HeldWeight | None:
@@ -103,6 +117,8 @@ class RoundedWeight(nn.Module):
             The held weight; None where the frozen weight is used as it is.
         """
         self.held = None
+        if trains and self.adapter is not None:
+            self.adapter.trained_rank = max(self.adapter.trained_rank, self.active_rank)
         if not self.is_plain:
             self.held = HeldWeight(self._absorbed(dtype), self._project if trains else None)
         return self.held
@@ -112,7 +128,15 @@ class RoundedWeight(nn.Module):
         self.held = None
 
     def merge(self) -> None:
-        """Replace the frozen weight by the effective one and drop adapter and ranges; in place."""
+        """Replace the frozen weight by the effective one and drop adapter and ranges; in place.
+
+        Raises:
+            SpecError: When the adapter is parallel: it does not fit into the integer weights.
+        """
+        if self.adapter is not None and not self.adapter.is_absorbed:
+            raise SpecError.at(
+                "adapter.placement", "a parallel adapter cannot be merged; train an absorbed one"
+            )
         self.weight.data.copy_(self._absorbed(torch.float32))
         self.ranges = self.adapter = self.held = None
         self.active_bits, self.active_rank = BITS_UNQUANTIZED, 0
@@ -134,9 +158,8 @@ class RoundedWeight(nn.Module):
         if self.ranges is not None and self.active_bits != BITS_UNQUANTIZED:
             grid = self.ranges.grid()
             self.ranges.add_gradients(project(gradient, self.weight.detach(), pair, grid), grid)
-        if self.adapter is not None and pair is not None:
-            add_gradient(self.adapter.a, torch.mm(pair.b.t(), gradient).mul_(pair.scaling))
-            add_gradient(self.adapter.b, torch.mm(gradient, pair.a.t()).mul_(pair.scaling))
+        if self.absorbed is not None:
+            self.absorbed.add_gradients(gradient, self.active_rank)
 
     def _active_pair(self) -> LowRank | None:
-        return self.adapter.low_rank() if self.adapter is not None and self.active_rank else None
+        return self.absorbed.low_rank(self.active_rank) if self.absorbed is not None else None

@@ -16,7 +16,13 @@ from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.weight_ranges import WeightRanges, build_ranges
 from engine.quant.grouping import count_groups, split
-from engine.specs import AdapterSpec, IntegerQuantizer, LoraAdapter, QuantizerSpec
+from engine.specs import (
+    AdapterSpec,
+    IntegerQuantizer,
+    LowRankAdapter,
+    NoAdapter,
+    QuantizerSpec,
+)
 
 Layers = dict[str, RoundedWeight]
 
@@ -75,7 +81,7 @@ def _check_found(layers: Layers, plan: LayerPlan) -> None:
             "quantizer.include", "no layer of this model is selected; use * or a layer's name"
         )
     adapted = any(layer.adapter is not None for layer in layers.values())
-    if isinstance(plan.adapter, LoraAdapter) and not adapted:
+    if not isinstance(plan.adapter, NoAdapter) and not adapted:
         raise SpecError.at(
             "adapter.target_modules",
             "no quantized linear layer of this model is selected; use * or a layer's name",
@@ -109,8 +115,10 @@ def _is_wanted(name: str, module: nn.Module, plan: LayerPlan) -> bool:
     return isinstance(module, nn.Linear) and _adapter_for(name, plan, exclude) is not None
 
 
-def _adapter_for(name: str, plan: LayerPlan, exclude: tuple[str, ...] = ()) -> LoraAdapter | None:
-    if not isinstance(plan.adapter, LoraAdapter):
+def _adapter_for(
+    name: str, plan: LayerPlan, exclude: tuple[str, ...] = ()
+) -> LowRankAdapter | None:
+    if isinstance(plan.adapter, NoAdapter):
         return None
     return plan.adapter if is_selected(name, plan.adapter.target_modules, exclude) else None
 

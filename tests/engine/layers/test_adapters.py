@@ -24,8 +24,8 @@ def test_a_pair_starts_at_nothing_in_float32() -> None:
     assert pair.a.shape == (4, 25)
     assert 0.1 < pair.a.abs().max() <= 0.2
     assert {value.dtype for value in pair.parameters()} == {torch.float32}
-    assert pair.low_rank().scaling == 1.5
-    assert not pair.low_rank().a.requires_grad
+    assert pair.low_rank(pair.max_rank).scaling == 1.5
+    assert not pair.low_rank(pair.max_rank).a.requires_grad
 
 
 @pytest.mark.parametrize("shape", [(4, 25), (25, 4)])
