@@ -43,6 +43,9 @@ SERIES_COLORS: tuple[str, ...] = (
     "#8a63d2",
     "#7b8190",
 )
+# Ranks from the smallest to the largest, by rising lightness, so that everybody sees their order
+# (after Viridis of van der Walt and Smith, without its ends, which vanish on a dark or white page).
+RANK_RAMP: tuple[str, ...] = ("#6a5acd", "#3f7cc4", "#2a9297", "#2fa36f", "#7db83a", "#c9c62b")
 STATE_COLORS: dict[str, str] = {
     "draft": "#7b8190",
     "queued": "#7b8190",
@@ -109,6 +112,14 @@ def color_of_bits(bits: float) -> str:
     return BITS_COLORS[_nearest_width(bits)]
 
 
+def color_of_rank(place: int, count: int) -> str:
+    """Return the color of a rank as "#rrggbb": its place from the smallest (0) among so many."""
+    at = (len(RANK_RAMP) - 1) * (place / (count - 1) if count > 1 else 1.0)
+    low = min(int(at), len(RANK_RAMP) - 2)
+    parts = zip(_channels(RANK_RAMP[low]), _channels(RANK_RAMP[low + 1]), strict=True)
+    return "#" + "".join(f"{round(one + (at - low) * (two - one)):02x}" for one, two in parts)
+
+
 def symbol_of_bits(bits: float) -> str:
     """Return Plotly's name of the marker symbol of the width nearest to `bits`."""
     return BITS_SYMBOLS[_nearest_width(bits)]
@@ -116,6 +127,10 @@ def symbol_of_bits(bits: float) -> str:
 
 def _nearest_width(bits: float) -> int:
     return min(BITS_COLORS, key=lambda width: abs(width - bits))
+
+
+def _channels(color: str) -> tuple[int, ...]:
+    return tuple(int(color[start : start + 2], 16) for start in (1, 3, 5))
 
 
 def load_css() -> str:

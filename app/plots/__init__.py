@@ -1,6 +1,8 @@
 """Figures as plain dictionaries: for each, what it shows as data, then how it is drawn.
 
 Rooms: `training_curves.py` (loss, learning rates, throughput of a run), `quality_against_bits.py`
-(a score against effective bits), `pareto.py` (the points no other beats). Plotly is not imported:
-the browser draws. Colors come from `app.theme`, sentences from `app.text`.
+(a score against effective bits), `sampled_ranks.py` (how often training used each rank),
+`rank_map.py` (the rank of every layer), `candidates.py` (what a rank search evaluated), `pareto.py`
+(the points no other beats). Plotly is not imported: the browser draws. Colors come from
+`app.theme`, sentences from `app.text`.
 """

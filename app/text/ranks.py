@@ -14,3 +14,55 @@ CONFIGURATIONS = ("1 configuration", "{count} configurations")
 SPAN = "{ranks} in {groups}: {configurations}"
 SPAN_UNKNOWN = "How many configurations this spans is known once the model is found."
 SPAN_NOTHING = "No layer of this model gets an adapter."
+
+# sampled ranks
+SAMPLED = "Sampled ranks"
+SAMPLED_NOTE = "How many steps trained each rank, for each group of layers that shares one."
+SAMPLED_LABEL = "Steps that trained each of the ranks {ranks}, for {count} groups of layers"
+SAMPLED_EMPTY = "Sampled ranks appear here with the first training step."
+GROUP_AXIS = "Group of layers"
+STEPS_AXIS = "Steps"
+GROUP = "Group"
+RANK = "rank {rank}"
+RANK_COLUMN = "Rank"
+TABLE_TWIN = "As a table"
+
+# rank map
+MAP = "Ranks of the layers"
+MAP_NOTE: Final[dict[str, str]] = {
+    "experiment": "What this run's scores and its saved adapters belong to.",
+    "search": "The selected configuration.",
+    "evaluation": "The configuration this run measures.",
+}
+MAP_LABEL = "Rank of {count} groups of layers: {ranks}"
+MAP_EMPTY = "Ranks appear here once they are chosen."
+MAP_HOVER = "%{y}, block %{x}: rank %{text}"
+BLOCK_AXIS = "Block"
+ALL_KINDS = "all layers"
+ALL_BLOCKS = "all blocks"
+OUTSIDE = "outside"
+
+# candidates
+CANDIDATES = "Evaluated configurations"
+METRICS: Final[dict[str, str]] = {"loss": "Loss", "accuracy": "Accuracy"}
+LOWER = "lower is better"
+HIGHER = "higher is better"
+PARAMETERS_AXIS = "Adapter parameters (million)"
+PARAMETERS = "{count} adapter parameters"
+FRONT = "Pareto front"
+BEST = "Best {score}"
+SELECTED = "Selected"
+CANDIDATES_LABEL = (
+    "Score against adapter parameters: {count} configurations, {front} of them on the Pareto front"
+)
+CANDIDATES_EMPTY = "A point appears here with the first evaluated configuration."
+ORIGINS: Final[dict[str, str]] = {
+    "random": "random",
+    "hill-climbing": "hill climbing",
+    "evolutionary": "evolutionary",
+    "maximal": "maximal",
+    "median": "median",
+    "minimal": "minimal",
+    "most-frequent": "most frequent",
+    "lowest-loss": "lowest loss",
+}

@@ -12,6 +12,7 @@ from app.theme import (
     BITS_SYMBOLS,
     build_theme,
     color_of_bits,
+    color_of_rank,
     load_css,
     symbol_of_bits,
 )
@@ -103,3 +104,21 @@ def test_both_modes_take_our_colors() -> None:
     theme = build_theme()
     assert theme.body_background_fill == theme.body_background_fill_dark == "var(--bd-page)"
     assert theme.input_border_color_focus_dark == "var(--bd-accent)"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_ranks_are_told_apart_by_lightness(count: int) -> None:
+    """A larger rank is lighter than a smaller one, whatever colors a person sees."""
+    lights = []
+    for place in range(count):
+        red, green, blue = linear(color_of_rank(place, count))
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    assert lights == sorted(lights)
+    assert len(set(lights)) == count
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_numbers_on_ranks_are_legible(place: int) -> None:
+    """Black or white on the color of a rank has a contrast of 4.5."""
+    color = color_of_rank(place, 5)
+    assert max(contrast(color, "#ffffff"), contrast(color, "#000000")) >= 4.5
