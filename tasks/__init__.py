@@ -3,8 +3,9 @@
 Rooms, in the order a run meets them:
 
 - `settings.py` reads the environment, alone; `errors.py` has what can go wrong here.
-- `submit.py` is the door for pages, REST and command line; `naming.py` names a run and its
-  baseline; `prediction.py` says beforehand what it will need.
+- `submit.py` is the door for pages, REST and command line, `desk.py` what it stands on;
+  `children.py` takes requests for runs that build on another; `requests.py` makes rows of them;
+  `naming.py` names a run and its baseline; `prediction.py` says beforehand what it will need.
 - `store/` is the truth: rows in SQLite or Postgres. `states.py` lists the allowed moves.
 - `broker.py` starts the embedded Valkey; `celery_app.py` has the queue settings; `wake.py` sends
   hints.
@@ -15,6 +16,7 @@ Rooms, in the order a run meets them:
   `processes.py` ties their lives together.
 - `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
   `fingerprint.py` sizes and hashes files; `pace.py` tells how long it will take.
+- `parents.py` finds what an attempt needs of the run it builds on.
 - `failures.py` says what an exception means; `microbatch.py` makes do with less memory.
 - `runners/` knows one kind of run each; `foreground.py` carries a run out in the caller's process.
 

@@ -17,13 +17,15 @@ from typing import Any
 
 from engine.errors import Cancelled
 from engine.events import Logged
-from engine.specs import ExperimentSpec
+from engine.specs import RunSpec, load_spec
+from tasks.desk import Desk, open_desk
 from tasks.errors import Fenced
 from tasks.failures import describe
 from tasks.lease import Claim, find_pulse
 from tasks.log_capture import capturing
 from tasks.microbatch import apply_halvings, halve
 from tasks.pace import Pace
+from tasks.parents import load_known, load_parent
 from tasks.processes import die_with_parent
 from tasks.recorder import Recorder
 from tasks.runners.context import RunContext, Runner
@@ -31,7 +33,6 @@ from tasks.settings import load_settings
 from tasks.store.files import find_checkpoint
 from tasks.store.records import RunKind, RunRecord
 from tasks.store.runs import get_run
-from tasks.submit import Desk, open_desk
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def carry_out(desk: Desk, claim: Claim, runners: Runners) -> None:
         Fenced: When the attempt lost the run meanwhile; nothing was written then.
     """
     run = get_run(desk.database, claim.run_id)
-    spec = apply_halvings(ExperimentSpec.model_validate(run.spec), run.microbatch_halvings)
+    spec = apply_halvings(load_spec(run.spec), run.microbatch_halvings)
     recorder = _build_recorder(desk, claim, run)
     try:
         with capturing(recorder.note):
@@ -86,17 +87,18 @@ def load_runners() -> Runners:
     return RUNNERS
 
 
-def _run(
-    desk: Desk, recorder: Recorder, run: RunRecord, *, spec: ExperimentSpec, runner: Runner
-) -> None:
+def _run(desk: Desk, recorder: Recorder, run: RunRecord, *, spec: RunSpec, runner: Runner) -> None:
     recorder.folder.mkdir(parents=True, exist_ok=True)
+    data_folder = desk.settings.data_folder
     context = RunContext(
         spec=spec,
         folder=recorder.folder,
-        data_folder=desk.settings.data_folder,
+        data_folder=data_folder,
         mirror=desk.settings.data_mirror,
-        resume_from=find_checkpoint(desk.database, run.id, data_folder=desk.settings.data_folder),
+        resume_from=find_checkpoint(desk.database, run.id, data_folder=data_folder),
         listener=recorder,
+        parent=load_parent(desk.database, spec, data_folder=data_folder),
+        known=load_known(desk.database, spec),
     )
     runner(context)
     recorder.flush()
@@ -113,7 +115,7 @@ def _build_recorder(desk: Desk, claim: Claim, run: RunRecord) -> Recorder:
     )
 
 
-def _end_badly(recorder: Recorder, run: RunRecord, spec: ExperimentSpec, error: Exception) -> None:
+def _end_badly(recorder: Recorder, run: RunRecord, spec: RunSpec, error: Exception) -> None:
     failure = describe(error)
     smaller = halve(spec) if failure.kind == "out_of_memory" else None
     if smaller is not None:

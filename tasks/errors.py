@@ -38,6 +38,12 @@ class WrongState(BitdialError):
     kind = "spec"
 
 
+class ParentGone(BitdialError):
+    """What this run builds on is no longer there."""
+
+    kind = "data"
+
+
 class Fenced(BitdialError):
     """This attempt no longer owns the run; a newer one does, or the run has ended."""
 

@@ -13,12 +13,12 @@ import sys
 import threading
 
 from engine.errors import BitdialError
+from tasks.desk import Desk, open_desk
 from tasks.lease import claim_run
 from tasks.recovery import reap
 from tasks.settings import load_settings
 from tasks.store.records import TERMINAL_STATES, RunRecord
 from tasks.store.runs import get_run
-from tasks.submit import Desk, open_desk
 from tasks.supervisor import ATTEMPT_MODULE, supervise
 
 WAIT_SECONDS = 0.5

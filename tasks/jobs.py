@@ -12,10 +12,10 @@ import threading
 from celery import Celery
 
 from tasks.celery_app import LOOK, build_app, queue_name
+from tasks.desk import open_desk
 from tasks.processes import die_with_parent
 from tasks.settings import Settings, load_settings
 from tasks.slot import work
-from tasks.submit import open_desk
 
 
 def register(app: Celery, settings: Settings, *, owner: str, module: str) -> None:

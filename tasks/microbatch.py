@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from engine.specs import ExperimentSpec, QatTraining
+from typing import Any, TypeVar
+
+from engine.specs import (
+    EvaluationSpec,
+    ExperimentSpec,
+    ObjectiveSpec,
+    QatTraining,
+    RankSearchSpec,
+    Subject,
+)
 
 MAX_ACCUMULATION = 4096
+AnySpec = TypeVar("AnySpec", bound=Subject)
 
 
-def halve(spec: ExperimentSpec) -> ExperimentSpec | None:
-    """Return the spec with at most half the windows computed at once; None where it cannot be.
+def halve(spec: AnySpec) -> AnySpec | None:
+    """Return the spec with at most half as much computed at once; None where it cannot be.
 
-    The batch of an optimizer step stays the same: accumulation grows as the microbatch shrinks.
+    The batch of an optimizer step stays the same: accumulation grows as the microbatch shrinks. A
+    run that trains nothing is left its training as it stands there.
     """
-    training = _halve_training(spec)
-    evaluation = _halve_evaluation(spec)
-    if training is None and evaluation is None:
-        return None
-    update = {"training": training or spec.training, "evaluation": evaluation or spec.evaluation}
-    return spec.model_copy(update=update)
+    smaller: dict[str, Any] = {
+        "training": _halve_training(spec) if isinstance(spec, ExperimentSpec) else None,
+        "evaluation": _halve_evaluation(spec.evaluation),
+        "objective": _halve_objective(spec) if isinstance(spec, RankSearchSpec) else None,
+    }
+    update = {name: part for name, part in smaller.items() if part is not None}
+    return spec.model_copy(update=update) if update else None
 
 
-def apply_halvings(spec: ExperimentSpec, count: int) -> ExperimentSpec:
+def apply_halvings(spec: AnySpec, count: int) -> AnySpec:
     """Return the spec halved so many times, or as often as it can be."""
     for _ in range(count):
         spec = halve(spec) or spec
@@ -43,8 +55,15 @@ def _halve_training(spec: ExperimentSpec) -> QatTraining | None:
     return training.model_copy(update=update)
 
 
-def _halve_evaluation(spec: ExperimentSpec) -> object | None:
-    size = spec.evaluation.per_device_eval_batch_size
+def _halve_evaluation(evaluation: EvaluationSpec) -> EvaluationSpec | None:
+    size = evaluation.per_device_eval_batch_size
     if size == 1:
         return None
-    return spec.evaluation.model_copy(update={"per_device_eval_batch_size": size // 2})
+    return evaluation.model_copy(update={"per_device_eval_batch_size": size // 2})
+
+
+def _halve_objective(spec: RankSearchSpec) -> ObjectiveSpec | None:
+    size = spec.objective.batch_size
+    if size == 1:
+        return None
+    return spec.objective.model_copy(update={"batch_size": size // 2})

@@ -6,21 +6,36 @@ No arithmetic here: `engine.estimates` has it. Start with `predict`.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from statistics import mean
 from typing import Literal
 
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
+from engine.evaluation.benchmark_names import check_benchmarks
 from engine.layer_fit import check_fit
 from engine.models.shapes import ModelShapes, read_shapes
-from engine.specs import ExperimentSpec
+from engine.search.heuristics import NAMED, NUM_LOWEST
+from engine.search.strategies import count_evaluations
+from engine.specs import (
+    ExperimentSpec,
+    NoTraining,
+    RankEvaluationSpec,
+    RankSearchSpec,
+    Subject,
+    load_spec,
+)
 from tasks.settings import Settings
+from tasks.store.candidates import list_known
 from tasks.store.database import Database
 from tasks.store.history import find_last_device, list_past_runs
 
 DeviceKind = Literal["cpu", "cuda"]
+ENDS = ("", "_low", "_high")
+MOST_STARTS = len(NAMED) + 1 + NUM_LOWEST
 
 
-def load_shapes(settings: Settings, spec: ExperimentSpec) -> ModelShapes:
+def load_shapes(settings: Settings, spec: Subject) -> ModelShapes:
     """Read the sizes of the layers of a spec's model.
 
     Raises:
@@ -34,6 +49,11 @@ def list_misfits(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ..
     return check_fit(spec, shapes)
 
 
+def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
+    """Return which of a spec's benchmarks nobody knows."""
+    return check_benchmarks(spec.evaluation.benchmarks, data_folder=settings.data_folder)
+
+
 def predict(
     database: Database, settings: Settings, spec: ExperimentSpec, *, shapes: ModelShapes
 ) -> Estimate:
@@ -41,7 +61,33 @@ def predict(
     return estimate(spec, shapes, speed=load_speed(database, settings, spec))
 
 
-def load_speed(database: Database, settings: Settings, spec: ExperimentSpec) -> SpeedBasis:
+def predict_child(
+    database: Database,
+    settings: Settings,
+    spec: RankSearchSpec | RankEvaluationSpec,
+    *,
+    shapes: ModelShapes,
+) -> Estimate | None:
+    """Predict what choosing or measuring ranks needs; None for a search nothing is known of yet.
+
+    It loads and measures like an untrained run. What a search adds is its evaluations, as long as
+    those of earlier searches on the same examples.
+    """
+    untrained = spec.model_copy(update={"training": NoTraining()})
+    base = estimate(untrained, shapes, speed=load_speed(database, settings, spec))
+    if isinstance(spec, RankEvaluationSpec):
+        return base
+    known = list_known(database, spec.parent, spec.objective.model_dump(mode="json"))
+    took = [each.seconds for each in known if each.seconds > 0]
+    if not took:
+        return None
+    seconds = count_evaluations(spec.search, starts=MOST_STARTS) * mean(took)
+    slower = {f"seconds{end}": getattr(base, f"seconds{end}") + seconds for end in ENDS}
+    parts = {**base.seconds_parts, "search": seconds}
+    return replace(base, seconds_parts=parts, **slower)
+
+
+def load_speed(database: Database, settings: Settings, spec: Subject) -> SpeedBasis:
     """Take the speed from past runs of the same model on the device that ran it last.
 
     Without any, only the kind of device is known: that of the last run, else that of the queue.
@@ -49,7 +95,7 @@ def load_speed(database: Database, settings: Settings, spec: ExperimentSpec) -> 
     past = list_past_runs(database, spec.model.source)
     device = past[0].device if past else find_last_device(database, settings.queue)
     return learn_speed(
-        [PastRun(ExperimentSpec.model_validate(run.spec), run.seconds_by_stage) for run in past],
+        [PastRun(load_spec(run.spec), run.seconds_by_stage) for run in past],
         device=_device_kind(device or settings.queue),
         num_cores=os.cpu_count() or 1,
     )
@@ -59,4 +105,12 @@ def _device_kind(name: str) -> DeviceKind:
     return "cuda" if any(word in name.lower() for word in ("cuda", "gpu")) else "cpu"
 
 
-__all__ = ["Estimate", "list_misfits", "load_shapes", "load_speed", "predict"]
+__all__ = [
+    "Estimate",
+    "list_misfits",
+    "list_unknown",
+    "load_shapes",
+    "load_speed",
+    "predict",
+    "predict_child",
+]

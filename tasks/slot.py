@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.desk import Desk
 from tasks.errors import SlotTaken
 from tasks.lease import claim_next
 from tasks.settings import Settings
-from tasks.submit import Desk
 from tasks.supervisor import supervise
 
 MAX_SLOTS = 64

@@ -1,42 +1,27 @@
 """The door for pages, REST and command line: preview, submit, cancel, retry, delete, clone.
 
 Light on purpose: no torch, and Celery only when a hint is sent. Every refusal is an error with a
-sentence (`engine.errors`, `tasks.errors`). Start with `open_desk` and `submit`.
+sentence (`engine.errors`, `tasks.errors`). Runs that build on another are in `children`, handed out
+here as well. Start with `open_desk` and `submit`.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import BitdialError, Problem, SpecError
-from engine.models.shapes import ModelShapes
-from engine.specs import ExperimentSpec, ResolvedSpec, resolve, to_yaml
-from tasks.naming import baseline_key, build_baseline, make_name
-from tasks.prediction import Estimate, list_misfits, load_shapes, predict
-from tasks.settings import Settings
-from tasks.store.database import Database, open_database
+from engine.specs import ResolvedSpec, resolve, to_yaml
+from tasks.children import submit_evaluation, submit_search
+from tasks.desk import Desk, open_desk, wake
+from tasks.errors import WrongState
+from tasks.prediction import Estimate, list_misfits, list_unknown, load_shapes, predict
+from tasks.requests import queue
 from tasks.store.records import RunRecord
-from tasks.store.run_changes import (
-    NewRun,
-    create_run,
-    delete_run,
-    mark_sent,
-    request_cancel,
-    requeue,
-)
+from tasks.store.run_changes import delete_run, request_cancel, requeue
 from tasks.store.runs import get_run
-from tasks.store.schema import check_current
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where requests are handed in: the settings and the open database."""
-
-    settings: Settings
-    database: Database
 
 
 @dataclass(frozen=True)
@@ -56,22 +41,6 @@ class Preview:
     problems: tuple[Problem, ...]
 
 
-def open_desk(settings: Settings) -> Desk:
-    """Open the database of these settings.
-
-    Raises:
-        SchemaOutdated: When `bitdial db upgrade` has not been run.
-        StoreUnavailable: When the database cannot be reached.
-    """
-    database = open_database(settings)
-    try:
-        check_current(database)
-    except BitdialError:
-        database.dispose()
-        raise
-    return Desk(settings, database)
-
-
 def preview(desk: Desk, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Preview:
     """Say what a request would do, or what is wrong with it; changes nothing."""
     try:
@@ -85,6 +54,7 @@ def preview(desk: Desk, values: Mapping[str, Any], overrides: Sequence[str] = ()
         predicted = None
         if not problems:
             predicted = predict(desk.database, desk.settings, resolved.spec, shapes=shapes)
+        problems += list_unknown(desk.settings, resolved.spec)
     except BitdialError as error:
         return Preview(resolved, text, None, (_to_problem(error),))
     return Preview(resolved, text, predicted, problems)
@@ -98,20 +68,14 @@ def submit(
     A higher `priority` goes first; `with_baseline=False` leaves the baseline out.
 
     Raises:
-        SpecError: When the spec does not fit the model's layers.
+        SpecError: When the spec does not fit the model's layers, or names an unknown benchmark.
         ModelError: When the model cannot be found.
     """
     shapes = load_shapes(desk.settings, resolved.spec)
-    problems = list_misfits(resolved.spec, shapes)
+    problems = list_misfits(resolved.spec, shapes) + list_unknown(desk.settings, resolved.spec)
     if problems:
         raise SpecError(*problems)
-    new = _build_new_run(desk, resolved, shapes, priority=priority)
-    baseline = None
-    if with_baseline and not new.is_baseline:
-        baseline = _build_new_run(desk, _request_baseline(resolved), shapes, priority=priority)
-    created = create_run(desk.database, new, baseline=baseline)
-    wake(desk, created)
-    return get_run(desk.database, created[-1])
+    return queue(desk, resolved, shapes, priority=priority, with_baseline=with_baseline)
 
 
 def cancel(desk: Desk, run_id: int) -> RunRecord:
@@ -130,10 +94,24 @@ def retry(desk: Desk, run_id: int) -> RunRecord:
 
     Raises:
         RunNotFound: When there is no such run.
-        WrongState: When it is in another state.
+        WrongState: When it is in another state, or builds on a run that was deleted.
     """
     requeue(desk.database, run_id)
     wake(desk, [run_id])
+    return get_run(desk.database, run_id)
+
+
+def resume(desk: Desk, run_id: int) -> RunRecord:
+    """Make a run ready to be carried out by the caller, from its last checkpoint.
+
+    As `retry`, but no worker is woken, and a run that waits in the queue already is left there.
+
+    Raises:
+        RunNotFound: When there is no such run.
+        WrongState: When it is running or succeeded, or builds on a run that was deleted.
+    """
+    if get_run(desk.database, run_id).state != "queued":
+        requeue(desk.database, run_id)
     return get_run(desk.database, run_id)
 
 
@@ -142,7 +120,7 @@ def delete(desk: Desk, run_id: int) -> None:
 
     Raises:
         RunNotFound: When there is no such run.
-        WrongState: When it is running.
+        WrongState: When it is running, or others wait for its files.
     """
     delete_run(desk.database, run_id)
     shutil.rmtree(desk.settings.runs_folder / str(run_id), ignore_errors=True)
@@ -153,47 +131,14 @@ def clone(desk: Desk, run_id: int) -> dict[str, Any]:
 
     Raises:
         RunNotFound: When there is no such run.
+        WrongState: When it builds on another, which no form asks for.
     """
     run = get_run(desk.database, run_id)
+    if run.kind != "experiment":
+        parent = run.spec["parent"]
+        raise WrongState(f"run {run_id} builds on run {parent}; clone that, or start from its page")
     preset = {"preset": run.preset} if run.preset else {}
     return {**preset, **run.asked}
-
-
-def _request_baseline(resolved: ResolvedSpec) -> ResolvedSpec:
-    """Ask for the baseline as a person would, so that it can be cloned."""
-    wanted = resolved.spec.model_dump(mode="json", include={"seed", "model", "evaluation"})
-    return ResolvedSpec(build_baseline(resolved.spec), wanted, "baseline")
-
-
-def _build_new_run(
-    desk: Desk, resolved: ResolvedSpec, shapes: ModelShapes, *, priority: int
-) -> NewRun:
-    """Fill in what the store keeps of a request: name, baseline key, estimate."""
-    spec = resolved.spec
-    predicted = predict(desk.database, desk.settings, spec, shapes=shapes)
-    return NewRun(
-        name=make_name(spec),
-        spec=_to_json(spec),
-        asked=resolved.asked,
-        preset=resolved.preset,
-        baseline_key=baseline_key(spec),
-        is_baseline=spec.is_baseline,
-        queue=desk.settings.queue,
-        priority=priority,
-        estimate=asdict(predicted),
-    )
-
-
-def wake(desk: Desk, run_ids: Sequence[int]) -> None:
-    """Send hints for queued runs; where no broker takes them, the workers' patrol does."""
-    from tasks.wake import send_hints  # noqa: PLC0415 - Celery is loaded with the first hint only
-
-    if send_hints(desk.settings, run_ids):
-        mark_sent(desk.database, run_ids)
-
-
-def _to_json(spec: ExperimentSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json")
 
 
 def _to_problem(error: BitdialError) -> Problem:
@@ -201,3 +146,20 @@ def _to_problem(error: BitdialError) -> Problem:
     return Problem(
         error.field, message.removeprefix(f"{error.field}: ") if error.field else message
     )
+
+
+__all__ = [
+    "Desk",
+    "Preview",
+    "cancel",
+    "clone",
+    "delete",
+    "open_desk",
+    "preview",
+    "resume",
+    "retry",
+    "submit",
+    "submit_evaluation",
+    "submit_search",
+    "wake",
+]

@@ -17,12 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.desk import Desk
 from tasks.errors import StoreUnavailable
 from tasks.lease import Claim, Pulse, find_pulse, give_back, renew
 from tasks.processes import signal_group, stop
 from tasks.recovery import report_death
 from tasks.store.runs import find_run
-from tasks.submit import Desk
 
 ATTEMPT_MODULE = "tasks.attempt"
 OUTPUT_FILE = "output.log"

@@ -19,12 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.errors import BitdialError
+from tasks.desk import Desk, open_desk
 from tasks.errors import StoreUnavailable
 from tasks.processes import signal_group, stop
 from tasks.recovery import leave, patrol, reap_owner
 from tasks.settings import Settings, load_settings
 from tasks.slot import holding_slot, work
-from tasks.submit import Desk, open_desk
 from tasks.supervisor import ATTEMPT_MODULE
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tasks.runners import experiment
+from tasks.runners import evaluation, experiment, search
 from tasks.runners.context import Runner
 from tasks.store.records import RunKind
 
-RUNNERS: Mapping[RunKind, Runner] = MappingProxyType({"experiment": experiment.run})
+RUNNERS: Mapping[RunKind, Runner] = MappingProxyType(
+    {"experiment": experiment.run, "search": search.run, "evaluation": evaluation.run}
+)

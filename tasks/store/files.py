@@ -20,8 +20,13 @@ def list_files(database: Database, run_id: int) -> tuple[FileRecord, ...]:
 
 def find_checkpoint(database: Database, run_id: int, *, data_folder: Path) -> Path | None:
     """Return the newest recorded checkpoint of a run that is still there, or None."""
+    return find_newest(database, run_id, "checkpoint", data_folder=data_folder)
+
+
+def find_newest(database: Database, run_id: int, kind: str, *, data_folder: Path) -> Path | None:
+    """Return the newest recorded file of a kind that is still there, or None."""
     for record in reversed(list_files(database, run_id)):
         path = data_folder / record.path
-        if record.kind == "checkpoint" and path.exists():
+        if record.kind == kind and path.exists():
             return path
     return None

@@ -32,11 +32,12 @@ class PastRun:
 def list_past_runs(
     database: Database, model_source: str, *, limit: int = 20
 ) -> tuple[PastRun, ...]:
-    """Return the newest succeeded runs of a model on the device that ran it last, newest first."""
+    """Return the newest succeeded experiments of a model on its last device, newest first."""
     query = (
         select(Run)
         .where(
             Run.state == "succeeded",
+            Run.kind == "experiment",
             Run.spec["model"]["source"].as_string() == model_source,
             Run.device.is_not(None),
         )

@@ -46,9 +46,14 @@ def create_run(database: Database, new: NewRun, *, baseline: NewRun | None = Non
 
     Returns:
         The ids that were made; the run's is the last.
+
+    Raises:
+        RunNotFound: When it builds on a run that is not there.
     """
     with database.writing() as session:
         created = []
+        if new.parent_id is not None:
+            _lock(session, new.parent_id)
         if baseline is not None:
             lock_name(session, f"bitdial.baseline.{baseline.baseline_key}")
             if not _has_baseline(session, baseline.baseline_key):
@@ -81,9 +86,10 @@ def requeue(database: Database, run_id: int) -> None:
 
     Raises:
         RunNotFound: When there is no such run.
-        WrongState: When it is in another state.
+        WrongState: When it is in another state, or builds on a run that was deleted.
     """
     with database.writing() as session:
+        _refuse_orphan(session, run_id)
         changed = _change(
             session,
             run_id,
@@ -110,14 +116,15 @@ def delete_run(database: Database, run_id: int) -> None:
 
     Raises:
         RunNotFound: When there is no such run.
-        WrongState: When it is running.
+        WrongState: When it is running, or runs that build on it wait for its files.
     """
     with database.writing() as session:
+        _lock(session, run_id)
+        _refuse_needed(session, run_id)
         removed = session.execute(
             delete(Run).where(Run.id == run_id, Run.state.in_(DELETABLE)).returning(Run.id)
         ).first()
         if removed is None:
-            _get_state(session, run_id)
             raise WrongState(f"run {run_id} is running; cancel it first")
 
 
@@ -162,6 +169,33 @@ def _insert(session: Session, new: NewRun) -> int:
     session.add(row)
     session.flush()
     return row.id
+
+
+def _lock(session: Session, run_id: int) -> None:
+    """Keep a run as it is until this transaction ends."""
+    if session.scalar(select(Run.id).where(Run.id == run_id).with_for_update()) is None:
+        raise RunNotFound(f"there is no run {run_id}")
+
+
+def _refuse_needed(session: Session, run_id: int) -> None:
+    """Refuse to take away files that other runs are about to read."""
+    waiting = session.scalars(
+        select(Run.id)
+        .where(Run.parent_id == run_id, Run.state.in_(("queued", "running")))
+        .order_by(Run.id)
+    ).all()
+    if waiting:
+        names = ", ".join(map(str, waiting))
+        raise WrongState(f"run {run_id} is needed by unfinished runs ({names}); cancel them first")
+
+
+def _refuse_orphan(session: Session, run_id: int) -> None:
+    run = session.get(Run, run_id)
+    if run is not None and run.kind != "experiment" and run.parent_id is None:
+        raise WrongState(
+            f"run {run_id} builds on run {run.spec.get('parent')}, which was deleted; "
+            "it cannot be carried out again"
+        )
 
 
 def _has_baseline(session: Session, baseline_key: str) -> bool:

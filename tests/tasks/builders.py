@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from engine.specs import resolve
+from tasks.fingerprint import fingerprint
+from tasks.lease import claim_run
 from tasks.naming import baseline_key, make_name
+from tasks.settings import Settings
 from tasks.store.database import Database
+from tasks.store.recording import Batch, finish
 from tasks.store.run_changes import NewRun, create_run
 
 QAT = {"preset": "qat-lora", "training": {"per_device_train_batch_size": 4}}
@@ -27,3 +31,28 @@ def make_run(database: Database, name: str = "", *, queue: str = "cpu", **values
         priority=priority,
     )
     return create_run(database, new)[-1]
+
+
+def make_trained(
+    database: Database,
+    settings: Settings,
+    *,
+    files: tuple[str, ...] = ("result", "ranks"),
+    groups: int = 30,
+    **values: Any,
+) -> int:
+    """Make a run with elastic adapters that succeeded and left files of these kinds."""
+    run_id = make_run(database, **{"preset": "qat-nls", **values})
+    claim = claim_run(database, settings, "host/0", run_id=run_id)
+    assert claim is not None
+    folder = settings.attempt_folder(run_id, claim.attempt)
+    folder.mkdir(parents=True)
+    recorded = []
+    for kind in files:
+        (folder / kind).write_text(kind)
+        recorded.append(fingerprint(kind, folder / kind, data_folder=settings.data_folder))
+    names = [f"block {index}" for index in range(groups)]
+    ranks = {"groups": names, "ranks": [12] * groups}
+    batch = Batch(run={"chosen_ranks": ranks}, files=recorded)
+    finish(database, claim, batch, ending="succeeded", columns={})
+    return run_id

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from engine.specs import ExperimentSpec, resolve
-from tasks.naming import baseline_key, build_baseline, make_name
+from engine.specs import (
+    ExperimentSpec,
+    RankEvaluationSpec,
+    RankSearchSpec,
+    resolve,
+    resolve_child,
+)
+from tasks.naming import baseline_key, build_baseline, make_name, write_ranks
 
 
 def spec(**values: Any) -> ExperimentSpec:
@@ -57,6 +63,10 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
             },
             "smollm2-135m-instruct 3-bit per channel symmetric QAT LoRA 16",
         ),
+        (
+            {"preset": "qat-nls"},
+            "smollm2-135m-instruct 4-bit group 64 QAT NLS 16·12·8",
+        ),
         ({"preset": "rtn", "name": " mine "}, "mine"),
         ({"model": {"source": "/models/gpt2/"}}, "gpt2 16-bit baseline"),
     ],
@@ -64,3 +74,33 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
 def test_a_run_without_a_name_is_named_after_its_spec(values: dict[str, Any], name: str) -> None:
     """The name says model, bits and method; a given one is kept."""
     assert make_name(spec(**values)) == name
+
+
+def test_benchmarks_have_baselines_of_their_own() -> None:
+    """Which benchmarks and how they are asked decide; their order and number of askings do not."""
+
+    def key(**evaluation: Any) -> str:
+        return baseline_key(spec(evaluation=evaluation))
+
+    two = key(benchmarks=["openbookqa", "arc_easy"])
+    assert two == key(benchmarks=["arc_easy", "openbookqa"], before_training=True)
+    assert len({two, key(), key(benchmarks=["openbookqa", "arc_easy"], num_fewshot=5)}) == 3
+    assert key() == key(num_fewshot=5, benchmark_limit=9)
+
+
+def test_runs_from_before_there_were_benchmarks_keep_their_baseline() -> None:
+    """A store that is upgraded compares its new runs with the baselines it has."""
+    known = "1896a43187181c15d1ea72f12169eee38f03305ddd0342e0733f143d2909befa"
+    assert baseline_key(spec(preset="rtn")) == known
+
+
+def test_runs_that_build_on_another_say_so() -> None:
+    """A search names its strategy, an evaluation its ranks, both the run they build on."""
+    parent = spec(preset="qat-nls")
+    search = resolve_child(RankSearchSpec, parent, {"parent": 12})
+    assert make_name(search) == "search: hill-climbing on run 12"
+    ranks = {"parent": 12, "ranks": [16, 12, 8, 8]}
+    evaluation = resolve_child(RankEvaluationSpec, parent, ranks)
+    assert make_name(evaluation) == "ranks 16·12·8… of run 12"
+    assert write_ranks((8, 8, 8, 8)) == "all 8"
+    assert write_ranks((8,)) == "8"

@@ -136,3 +136,15 @@ def test_a_baseline_that_ended_badly_is_queued_anew(desk: Desk) -> None:
     cancel(desk, baseline)
     submit(desk, resolve({"preset": "rtn"}))
     assert len(list_runs(desk.database)) == 4
+
+
+@pytest.mark.skipif(find_spec("lm_eval") is None, reason="lm-eval is not installed")
+def test_an_unknown_benchmark_is_refused(desk: Desk) -> None:
+    """A benchmark nobody knows is told in the preview and on submission, and nothing is queued."""
+    values = {"preset": "rtn", "evaluation": {"benchmarks": ["openbokqa"]}}
+    found = preview(desk, values)
+    assert [problem.field for problem in found.problems] == ["evaluation.benchmarks"]
+    assert found.estimate is not None
+    with pytest.raises(SpecError, match="openbookqa"):
+        submit(desk, resolve(values))
+    assert list_runs(desk.database) == ()

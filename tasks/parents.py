@@ -1,0 +1,40 @@
+"""What an attempt needs of the run it builds on, as it is on disk now. Start with `load_parent`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.specs import ExperimentSpec, RankSearchSpec, RunSpec, load_spec
+from tasks.errors import ParentGone
+from tasks.runners.context import ParentRun
+from tasks.store.candidates import list_known
+from tasks.store.database import Database
+from tasks.store.files import find_newest
+from tasks.store.records import CandidateRecord
+from tasks.store.runs import find_run
+
+
+def load_parent(database: Database, spec: RunSpec, *, data_folder: Path) -> ParentRun | None:
+    """Return the run a spec builds on; None for an experiment.
+
+    Raises:
+        ParentGone: When it was deleted, or its result is not on this machine's disk.
+    """
+    if isinstance(spec, ExperimentSpec):
+        return None
+    parent = find_run(database, spec.parent)
+    trained = load_spec(parent.spec) if parent else None
+    if not isinstance(trained, ExperimentSpec):
+        raise ParentGone(f"run {spec.parent}, whose adapters this run uses, was deleted")
+    result = find_newest(database, spec.parent, "result", data_folder=data_folder)
+    if result is None:
+        raise ParentGone(f"run {spec.parent} has no result in {data_folder} any more")
+    history = find_newest(database, spec.parent, "ranks", data_folder=data_folder)
+    return ParentRun(spec.parent, trained, result, history)
+
+
+def load_known(database: Database, spec: RunSpec) -> tuple[CandidateRecord, ...]:
+    """Return what earlier searches, or earlier attempts of this one, found out already."""
+    if not isinstance(spec, RankSearchSpec):
+        return ()
+    return list_known(database, spec.parent, spec.objective.model_dump(mode="json"))

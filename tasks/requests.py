@@ -1,0 +1,101 @@
+"""From a complete request to rows in the queue: name, baseline, estimate. Start with `queue`.
+
+What may be asked is decided before, in `submit` and `children`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from engine.models.shapes import ModelShapes
+from engine.specs import (
+    ExperimentSpec,
+    RankEvaluationSpec,
+    RankSearchSpec,
+    ResolvedSpec,
+    RunSpec,
+)
+from tasks.desk import Desk, wake
+from tasks.naming import baseline_key, build_baseline, make_name
+from tasks.prediction import predict, predict_child
+from tasks.store.records import RunRecord
+from tasks.store.run_changes import NewRun, create_run
+from tasks.store.runs import get_run
+
+
+def queue(
+    desk: Desk,
+    resolved: ResolvedSpec,
+    shapes: ModelShapes,
+    *,
+    priority: int = 0,
+    with_baseline: bool = True,
+) -> RunRecord:
+    """Queue an experiment, and before it the 16-bit baseline of its setting where there is none."""
+    new = _build_new_run(desk, resolved, shapes, priority=priority)
+    baseline = None
+    if with_baseline and not new.is_baseline:
+        baseline = _build_baseline_run(desk, resolved.spec, shapes, priority=priority)
+    return _create(desk, new, baseline)
+
+
+def queue_child(
+    desk: Desk,
+    spec: RankSearchSpec | RankEvaluationSpec,
+    asked: dict[str, object],
+    shapes: ModelShapes,
+    *,
+    priority: int = 0,
+) -> RunRecord:
+    """Queue a run that builds on another, and the baseline of what it measures where missing.
+
+    Raises:
+        RunNotFound: When the run it builds on was deleted meanwhile.
+    """
+    predicted = predict_child(desk.database, desk.settings, spec, shapes=shapes)
+    new = NewRun(
+        name=make_name(spec),
+        kind=spec.kind,
+        spec=spec.model_dump(mode="json"),
+        asked=asked,
+        preset=None,
+        baseline_key=baseline_key(spec),
+        is_baseline=False,
+        queue=desk.settings.queue,
+        priority=priority,
+        parent_id=spec.parent,
+        estimate=asdict(predicted) if predicted else None,
+    )
+    return _create(desk, new, _build_baseline_run(desk, spec, shapes, priority=priority))
+
+
+def _create(desk: Desk, new: NewRun, baseline: NewRun | None) -> RunRecord:
+    created = create_run(desk.database, new, baseline=baseline)
+    wake(desk, created)
+    return get_run(desk.database, created[-1])
+
+
+def _build_baseline_run(desk: Desk, spec: RunSpec, shapes: ModelShapes, *, priority: int) -> NewRun:
+    """Ask for the baseline as a person would, so that it can be cloned."""
+    wanted = spec.model_dump(mode="json", include={"seed", "model", "evaluation"})
+    resolved = ResolvedSpec(build_baseline(spec), wanted, "baseline")
+    return _build_new_run(desk, resolved, shapes, priority=priority)
+
+
+def _build_new_run(
+    desk: Desk, resolved: ResolvedSpec, shapes: ModelShapes, *, priority: int
+) -> NewRun:
+    """Fill in what the store keeps of a request: name, baseline key, estimate."""
+    spec: ExperimentSpec = resolved.spec
+    predicted = predict(desk.database, desk.settings, spec, shapes=shapes)
+    return NewRun(
+        name=make_name(spec),
+        spec=spec.model_dump(mode="json"),
+        asked=resolved.asked,
+        preset=resolved.preset,
+        baseline_key=baseline_key(spec),
+        is_baseline=spec.is_baseline,
+        queue=desk.settings.queue,
+        priority=priority,
+        estimate=asdict(predicted),
+    )
