@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from app.commands import demo, doctor, leaderboard, parts, run, runs, submit, up
+from app.commands import demo, doctor, evaluate, leaderboard, parts, run, runs, search, submit, up
 from engine.errors import BitdialError, SpecError
 
 EXIT_FAILED = 1
@@ -27,6 +27,8 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(submit.submit)
+app.command()(search.search)
+app.command()(evaluate.evaluate)
 app.add_typer(runs.app, name="runs")
 app.command()(leaderboard.leaderboard)
 app.command()(doctor.doctor)

@@ -67,7 +67,8 @@ def submit_search(
         ModelError: When its model cannot be found.
     """
     trained = _get_trained(desk, parent_id)
-    spec = resolve_child(RankSearchSpec, trained.spec, {**values, "parent": parent_id})
+    wanted = _name_strategy({**values, "parent": parent_id})
+    spec = resolve_child(RankSearchSpec, trained.spec, wanted)
     _check_objective(trained, spec.objective)
     _check_benchmarks(desk, spec)
     return queue_child(desk, spec, dict(values), trained.shapes, priority=priority)
@@ -108,6 +109,15 @@ def _get_trained(desk: Desk, run_id: int) -> _Trained:
     if run.state != "succeeded":
         raise WrongState(f"run {run_id} is {run.state}; ranks are chosen on runs that succeeded")
     return _Trained(run, spec, spec.adapter, load_shapes(desk.settings, spec))
+
+
+def _name_strategy(values: dict[str, Any]) -> dict[str, Any]:
+    """Name the default strategy where only its fields are given."""
+    search = values.get("search")
+    if isinstance(search, Mapping) and "strategy" not in search:
+        usual = RankSearchSpec.model_fields["search"].default.strategy
+        values["search"] = {"strategy": usual, **search}
+    return values
 
 
 def _list_groups(trained: _Trained) -> tuple[str, ...]:

@@ -12,20 +12,35 @@ from engine.specs import parse_yaml
 from engine.specs.resolve import MAX_YAML_BYTES
 
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
-OPENAPI_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "The fields that differ from the defaults, as in a spec file; may hold "
-        "`preset`. The complete form is at /api/v1/schema.",
-        "content": {
-            "application/json": {
-                "schema": {"type": "object"},
-                "example": {"preset": "rtn", "quantizer": {"bits": 3}},
-            },
-            "application/yaml": {"schema": {"type": "string"}, "example": "preset: rtn\n"},
-        },
+
+
+def _describe_body(description: str, example: dict[str, Any], yaml: str) -> dict[str, Any]:
+    """Return a body as OpenAPI has it."""
+    content = {
+        "application/json": {"schema": {"type": "object"}, "example": example},
+        "application/yaml": {"schema": {"type": "string"}, "example": yaml},
     }
-}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+OPENAPI_BODY = _describe_body(
+    "The fields that differ from the defaults, as in a spec file; may hold `preset`. The complete "
+    "form is at /api/v1/schema.",
+    {"preset": "rtn", "quantizer": {"bits": 3}},
+    "preset: rtn\n",
+)
+OPENAPI_SEARCH = _describe_body(
+    "The fields that differ from the defaults: `search`, `objective`, `evaluation`, `seed`, "
+    "`name`; {} for the defaults. The complete form is at /api/v1/schema?kind=search.",
+    {"search": {"strategy": "hill-climbing", "num_evaluations": 40}},
+    "search: {strategy: random}\n",
+)
+OPENAPI_EVALUATION = _describe_body(
+    "`ranks`: one for each group of layers as a list, or maximal, median or minimal; besides, "
+    "`evaluation`, `seed`, `name`. The complete form is at /api/v1/schema?kind=evaluation.",
+    {"ranks": "median", "evaluation": {"benchmarks": ["openbookqa"]}},
+    "ranks: median\n",
+)
 
 
 async def read_values(request: Request) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
+from app.api.refusals import REFUSED
 from app.api.replies import Reply
-from engine.specs import PRESETS, ExperimentSpec
+from engine.specs import PRESETS
+from engine.specs.resolve import KINDS
+from tasks.store.records import RunKind
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(tags=["catalogue"], responses=REFUSED)
+Kind = Annotated[RunKind, Query(description="Which kind of run.")]
 
 
 class PresetReply(Reply):
@@ -28,6 +32,6 @@ def list_presets() -> list[PresetReply]:
 
 
 @router.get("/schema")
-def read_schema() -> dict[str, Any]:
+def read_schema(kind: Kind = "experiment") -> dict[str, Any]:
     """Return the JSON schema of a spec: every field with title, help, limits and default."""
-    return ExperimentSpec.model_json_schema()
+    return KINDS[kind].model_json_schema()

@@ -82,7 +82,10 @@ class StageReply(Reply):
 
 
 class RunDetailReply(RunReply):
-    """A run with everything recorded about it."""
+    """A run with everything recorded about it.
+
+    `parent_id` is null where the run builds on none, or on one that was deleted (`spec.parent`).
+    """
 
     spec: dict[str, Any]
     asked: dict[str, Any]
@@ -92,6 +95,8 @@ class RunDetailReply(RunReply):
     estimate: dict[str, Any] | None
     size: dict[str, Any] | None
     resources: dict[str, Any] | None
+    rank_counts: dict[str, Any] | None
+    chosen_ranks: dict[str, Any] | None
     failure_traceback: str | None
     stages: list[StageReply]
     attempts: list[AttemptReply]
@@ -103,6 +108,37 @@ class RunPageReply(Reply):
     runs: list[RunReply]
     next_before_id: int | None
     counts: dict[str, int]
+
+
+class RunsReply(Reply):
+    """Runs that belong together."""
+
+    runs: list[RunReply]
+
+
+class CandidateReply(Reply):
+    """One configuration of ranks that a search evaluated, never on the test split.
+
+    `is_on_front` where no other has both a better value and fewer adapter parameters.
+    """
+
+    position: int
+    ranks: list[int]
+    adapter_parameters: int
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+    direction: Literal["lower", "higher"]
+    origin: str
+    seconds: float
+    is_on_front: bool
+
+
+class CandidatesReply(Reply):
+    """What a search evaluated, in order."""
+
+    candidates: list[CandidateReply]
 
 
 class PreviewReply(Reply):
@@ -152,7 +188,11 @@ class LogReply(Reply):
 
 
 class ScoreReply(Reply):
-    """One measured number with its standard error and sample count."""
+    """One measured number with its standard error and sample count.
+
+    `phase` is "before" for what was measured before training; `details` tell how a benchmark was
+    asked: harness, task version, split, filter, shots, limit.
+    """
 
     benchmark: str
     metric: str
@@ -161,6 +201,8 @@ class ScoreReply(Reply):
     num_samples: int
     direction: Literal["lower", "higher"]
     limited: bool
+    phase: Literal["final", "before"]
+    details: dict[str, Any]
 
 
 class ScoresReply(Reply):

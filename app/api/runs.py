@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from app.api.access import LARGEST_ID, RunId, ServicesHere
 from app.api.refusals import NOT_FOUND, REFUSED
 from app.api.replies import RunDetailReply, RunPageReply, RunReply, describe_run
-from engine.specs import ExperimentSpec, to_yaml
+from engine.specs import load_spec, to_yaml
 from tasks.store import runs
 from tasks.store.records import RunRecord, RunState
 
@@ -55,7 +55,7 @@ def read_run(run_id: RunId, services: ServicesHere) -> RunDetailReply:
 def read_spec(run_id: RunId, services: ServicesHere) -> Response:
     """Return the complete spec as a YAML file that can be submitted again."""
     run = runs.get_run(services.database, run_id)
-    text = to_yaml(ExperimentSpec.model_validate(run.spec))
+    text = to_yaml(load_spec(run.spec))
     headers = {"Content-Disposition": f'attachment; filename="run-{run.id}.yaml"'}
     return Response(text, media_type="application/yaml", headers=headers)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
 from app.commands.submit import AsJson, DryRun, PresetName, Set, Words, show_preview
 
-if TYPE_CHECKING:
-    from tasks.store.records import RunRecord
-    from tasks.submit import Desk
+Resume = Annotated[
+    int | None,
+    typer.Option(
+        metavar="RUN",
+        min=1,
+        help="Go on with a failed or cancelled run from its last checkpoint, under its number.",
+    ),
+]
 
 
 def run(
@@ -19,97 +24,40 @@ def run(
     *,
     settings: Set = None,
     preset: PresetName = None,
+    resume: Resume = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Carry out one run on this machine, after the baseline it is compared with; Ctrl-C cancels."""
+    from app.commands.foreground import carry_out_here
     from app.commands.opening import open_desk_here
     from app.commands.request import read_request
     from engine.specs import resolve
     from tasks.submit import submit
 
+    if resume is not None:
+        asked = (*(words or ()), *(settings or ()), *([preset] if preset else ()))
+        _go_on(resume, asked, dry_run=dry_run, as_json=as_json)
+        return
     request = read_request(words or (), preset=preset, settings=settings or ())
     resolved = resolve(request.values, request.overrides)
     with open_desk_here() as desk:
         if dry_run:
             show_preview(desk, request, as_json=as_json)
             return
-        queued = submit(desk, resolved)
-        ended = _carry_out(desk, queued)
-        _report(desk, ended, as_json=as_json)
-    if ended.state != "succeeded":
-        raise typer.Exit(1)
+        carry_out_here(desk, submit(desk, resolved), as_json=as_json)
 
 
-def _carry_out(desk: Desk, run: RunRecord) -> RunRecord:
-    """Work off the baseline, if it still waits, and then the run."""
-    from app.supervisor import stop_requests
-    from tasks.store.runs import get_run
+def _go_on(run_id: int, asked: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
+    """Go on with a run; its spec is what it was."""
+    from app.commands.foreground import carry_out_here
+    from app.commands.opening import open_desk_here
+    from engine.errors import SpecError
+    from tasks.submit import resume
 
-    with stop_requests() as asked:
-        for run_id in (*_list_waiting_baselines(desk, run), run.id):
-            if asked.is_set():
-                _cancel(desk, run_id)
-            else:
-                _work_off(desk, run_id, asked)
-    return get_run(desk.database, run.id)
-
-
-def _list_waiting_baselines(desk: Desk, run: RunRecord) -> tuple[int, ...]:
-    from tasks.store.runs import list_runs
-
-    waiting = list_runs(desk.database, states=("queued",), before_id=run.id, limit=1000)
-    return tuple(
-        other.id
-        for other in waiting
-        if other.is_baseline and other.baseline_key == run.baseline_key
-    )
-
-
-def _work_off(desk: Desk, run_id: int, asked: threading.Event) -> None:
-    """Carry out one run in a process of its own, and tell how it gets on."""
-    import sys
-
-    from app.commands.following import follow
-    from app.processes import start_child
-    from tasks.processes import stop
-
-    log_path = desk.settings.data_folder / "logs" / "foreground.log"
-    child = start_child("run", ("-m", "tasks.foreground", str(run_id)), log_path=log_path)
-    is_cancelled = False
-
-    def pause(seconds: float) -> bool:
-        nonlocal is_cancelled
-        if asked.wait(seconds) and not is_cancelled:
-            is_cancelled = True
-            _cancel(desk, run_id)
-        return child.process.poll() is not None
-
-    try:
-        follow(desk.database, (run_id,), pause=pause, file=sys.stderr)
-    finally:
-        stop(child.process, grace_seconds=desk.settings.cancel_grace_seconds)
-
-
-def _cancel(desk: Desk, run_id: int) -> None:
-    from contextlib import suppress
-
-    from tasks.errors import WrongState
-    from tasks.submit import cancel
-
-    with suppress(WrongState):
-        cancel(desk, run_id)
-
-
-def _report(desk: Desk, run: RunRecord, *, as_json: bool) -> None:
-    from app.commands.runs import write_detail
-    from app.commands.showing import say, say_scores
-    from tasks.store.measurements import list_scores
-
-    if as_json:
-        write_detail(desk, run)
-        return
-    say_scores(list_scores(desk.database, run.id))
-    say(f"run {run.id} {run.state}: {run.name}")
-    if run.failure_message:
-        say(run.failure_message)
+    if asked or dry_run:
+        raise SpecError.at(
+            "--resume", "goes on with a run as it was asked; leave everything else out"
+        )
+    with open_desk_here() as desk:
+        carry_out_here(desk, resume(desk, run_id), as_json=as_json)

@@ -41,9 +41,10 @@ def list_(
 
 @app.command()
 def show(run_id: RunId, *, as_json: AsJson = False) -> None:
-    """Show one run: where it stands, its scores, its spec."""
+    """Show one run: where it stands, its scores, its ranks, its spec."""
     from app.commands.opening import open_desk_here
     from app.commands.showing import print_run
+    from app.commands.showing_ranks import describe_ranks
     from tasks.store.measurements import list_scores
     from tasks.store.runs import get_run
 
@@ -52,7 +53,8 @@ def show(run_id: RunId, *, as_json: AsJson = False) -> None:
         if as_json:
             write_detail(desk, run)
         else:
-            print_run(run, list_scores(desk.database, run_id))
+            ranks = describe_ranks(desk.database, run)
+            print_run(run, list_scores(desk.database, run_id), ranks=ranks)
 
 
 @app.command()
@@ -87,15 +89,21 @@ def delete(run_id: RunId, *, as_json: AsJson = False) -> None:
 
 
 def write_detail(desk: Desk, run: RunRecord) -> None:
-    """Print everything recorded about a run as JSON, its scores included."""
+    """Print everything recorded about a run as JSON, with scores, candidates and children."""
     from app.api.runs import read_detail
     from app.commands.showing import write_json
     from app.services import Services
+    from tasks.store.candidates import list_candidates
     from tasks.store.measurements import list_scores
+    from tasks.store.runs import list_children
 
     reply = read_detail(run, Services(desk.settings, desk.database, desk))
-    scores = list_scores(desk.database, run.id)
-    write_json(reply.model_dump(mode="json") | {"scores": scores})
+    recorded = {
+        "scores": list_scores(desk.database, run.id),
+        "candidates": list_candidates(desk.database, run.id),
+        "children": [_summarize(child) for child in list_children(desk.database, run.id)],
+    }
+    write_json(reply.model_dump(mode="json") | recorded)
 
 
 def _change(ask: Any, run_id: int, sentence: str, *, as_json: bool) -> None:

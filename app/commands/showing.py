@@ -15,7 +15,7 @@ from rich.text import Text
 from app.commands.checks import Check
 from app.quantities import write_bytes, write_seconds
 from app.tables.leaderboard import View, arrange, shown_columns
-from engine.specs import ExperimentSpec, to_yaml
+from engine.specs import load_spec, to_yaml
 from tasks.store.records import LeaderboardRow, RunRecord, ScoreRecord
 
 
@@ -60,14 +60,16 @@ def print_leaderboard(rows: Sequence[LeaderboardRow]) -> None:
         console.print("no finished runs yet")
 
 
-def print_run(run: RunRecord, scores: Sequence[ScoreRecord]) -> None:
-    """Print where a run stands, its scores and its complete spec."""
+def print_run(run: RunRecord, scores: Sequence[ScoreRecord], *, ranks: Sequence[str] = ()) -> None:
+    """Print where a run stands, its scores, what is told of its ranks, and its complete spec."""
     say(f"run {run.id}: {run.name}")
     say(f"state: {run.state}" + (f", {run.stage}" if run.stage and run.state == "running" else ""))
     if run.failure_message:
         say(f"failure: {run.failure_message}")
     say_scores(scores)
-    say(f"\n{to_yaml(ExperimentSpec.model_validate(run.spec)).rstrip()}")
+    for line in ranks:
+        say(line)
+    say(f"\n{to_yaml(load_spec(run.spec)).rstrip()}")
 
 
 def say_scores(scores: Sequence[ScoreRecord]) -> None:
@@ -75,8 +77,18 @@ def say_scores(scores: Sequence[ScoreRecord]) -> None:
     for score in scores:
         error = "" if score.standard_error is None else f" ± {score.standard_error:.3g}"
         limit = ", on a limit" if score.limited else ""
-        number = f"{score.value:.6g}{error} (n={score.num_samples}{limit})"
-        say(f"{score.metric} on {score.benchmark}: {number}")
+        how = "".join(f", {words}" for words in _describe_harness(score))
+        number = f"{score.value:.6g}{error} (n={score.num_samples}{limit}{how})"
+        before = " before training" if score.phase == "before" else ""
+        say(f"{score.metric} on {score.benchmark}{before}: {number}")
+
+
+def _describe_harness(score: ScoreRecord) -> list[str]:
+    """Say how a benchmark was asked; nothing for text."""
+    told = score.details
+    words = [f"{told['num_fewshot']}-shot"] if told.get("num_fewshot") is not None else []
+    words += [f"{key} {told[key]}" for key in ("filter", "limit") if told.get(key) is not None]
+    return words + [str(told["harness"])] * bool(told.get("harness"))
 
 
 def say_estimate(estimate: Any) -> None:

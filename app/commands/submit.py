@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.specs.presets import PRESETS
+
 if TYPE_CHECKING:
     from app.commands.request import Request
     from tasks.submit import Desk
@@ -21,7 +23,10 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a field; repeatable.")
 ]
 PresetName = Annotated[
-    str | None, typer.Option("--preset", help="Start from a preset: baseline, rtn, qat-lora.")
+    str | None,
+    typer.Option(
+        "--preset", help=f"Start from a preset: {', '.join(each.name for each in PRESETS)}."
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the complete spec and the estimate; run nothing.")

@@ -1,0 +1,46 @@
+"""`bitdial evaluate`: measure a run with elastic adapters at given ranks; nothing is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.commands.search import Fields, Foreground, Parent, hand_over
+from app.commands.submit import AsJson, Priority
+
+Ranks = Annotated[
+    str,
+    typer.Option(
+        metavar="R,R,...",
+        help="The rank of each group of layers, in the model's order, or maximal, median, minimal.",
+    ),
+]
+Benchmarks = Annotated[
+    str | None,
+    typer.Option(help="Benchmarks with commas between; the training run's without any."),
+]
+
+
+def evaluate(
+    run_id: Parent,
+    words: Fields = None,
+    *,
+    ranks: Ranks,
+    benchmarks: Benchmarks = None,
+    priority: Priority = 0,
+    foreground: Foreground = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue the evaluation of given ranks of a finished run with elastic adapters."""
+    from app.commands.opening import open_desk_here
+    from engine.specs.resolve import lay_over
+    from tasks.submit import submit_evaluation
+
+    values = lay_over({"ranks": ranks}, words or ())
+    if benchmarks is not None:
+        names = [name.strip() for name in benchmarks.split(",") if name.strip()]
+        values["evaluation"] = {**values.get("evaluation", {}), "benchmarks": names}
+    with open_desk_here() as desk:
+        run = submit_evaluation(desk, run_id, values, priority=priority)
+        hand_over(desk, run, foreground=foreground, as_json=as_json)
