@@ -1,6 +1,6 @@
 """What the stages of a run share: its spec and workspace, its listener, its clock, its text.
 
-Start with `Session`.
+Start with `open_session`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from engine.data.corpora import load_documents
 from engine.data.windows import build_windows
-from engine.events import Listener, Progressed, StageStarted
+from engine.device import choose_device, is_out_of_memory, peak_memory_bytes, reset_peak_memory
+from engine.errors import OutOfMemory
+from engine.events import Listener, Progressed, ResourcesMeasured, StageStarted
 from engine.models.loading import LoadedModel
-from engine.specs import DataAware, EvaluationSpec, ExperimentSpec, QatTraining
-
-TextPart = EvaluationSpec | QatTraining | DataAware
+from engine.specs import DataSpec, Subject
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Session:
         seconds: Time spent, by stage.
     """
 
-    spec: ExperimentSpec
+    spec: Subject
     workspace: Workspace
     listener: Listener
     device: torch.device
@@ -84,14 +84,35 @@ class StageProgress:
         self.listener(Progressed(self.stage, done, total))
 
 
-def load_windows(session: Session, part: TextPart, loaded: LoadedModel, name: str) -> Tensor:
-    """Load the windows a part of the spec asks for; `name` is the part's field."""
+@contextmanager
+def open_session(
+    spec: Subject, workspace: Workspace, listener: Listener, *, device: str
+) -> Iterator[Session]:
+    """Start the clock and the random numbers of a run, and announce what it took at the end.
+
+    Raises:
+        OutOfMemory: In place of whatever a short memory raised inside.
+    """
+    session = Session(spec, workspace, listener, choose_device(device))
+    torch.manual_seed(spec.seed)
+    reset_peak_memory(session.device)
+    try:
+        yield session
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(f"{session.device} has too little memory for this run") from error
+    listener(ResourcesMeasured(peak_memory_bytes(session.device), session.seconds))
+
+
+def load_windows(
+    session: Session, data: DataSpec, loaded: LoadedModel, *, field: str, max_length: int
+) -> Tensor:
+    """Load the (N, T) windows of a text; `field` is the spec field that holds `data`."""
     documents = load_documents(
-        part.data,
-        field=f"{name}.data",
+        data,
+        field=field,
         data_folder=session.workspace.data_folder,
         mirror=session.workspace.mirror,
     )
-    return build_windows(
-        documents, loaded.tokenizer, max_length=part.max_length, field=f"{name}.data"
-    )
+    return build_windows(documents, loaded.tokenizer, max_length=max_length, field=field)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import CheckpointError
+from engine.errors import CheckpointError, StorageError
 
 FORMAT = "bitdial-rank-history-1"
 HISTORY_FILE = "rank-history.json"
@@ -43,8 +43,18 @@ class RankHistory:
 
 
 def save_history(path: Path, history: RankHistory) -> None:
-    """Write a history as JSON."""
-    path.write_text(json.dumps({"format": FORMAT, **asdict(history)}), encoding="utf-8")
+    """Write a history as JSON; the file appears complete or not at all.
+
+    Raises:
+        StorageError: When it cannot be written.
+    """
+    unfinished = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps({"format": FORMAT, **asdict(history)}), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path.name} cannot be written: {error.strerror or error}") from error
 
 
 def load_history(path: Path) -> RankHistory:

@@ -61,9 +61,7 @@ def resolve(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Resolve
     """
     if not isinstance(values, Mapping):
         raise SpecError.at("", "the spec is not a mapping of fields; start with 'preset: rtn'")
-    asked = _merge({}, values)
-    for override in overrides:
-        asked = _merge(asked, _parse_override(override))
+    asked = lay_over(values, overrides)
     name = asked.pop("preset", None)
     values = _merge(_preset_values(name), asked)
     return ResolvedSpec(_validate(ExperimentSpec, values), asked, name)
@@ -89,6 +87,18 @@ def resolve_child(
         raise SpecError.at(given, "is the training run's; leave it out")
     own = experiment.model_dump(mode="json", include={*INHERITED, "evaluation", "seed"})
     return _validate(kind, _merge(own, values))
+
+
+def lay_over(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Lay `KEY=VALUE` overrides upon nested values, which stay as they are.
+
+    Raises:
+        SpecError: When an override is not KEY=VALUE or its value is not YAML.
+    """
+    merged = _merge({}, values)
+    for override in overrides:
+        merged = _merge(merged, _parse_override(override))
+    return merged
 
 
 def load_spec(values: Mapping[str, Any]) -> RunSpec:

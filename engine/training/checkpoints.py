@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +24,15 @@ from engine.errors import CheckpointError
 from engine.teacher.cache import Tensors, write_tensors
 
 FORMAT = "bitdial-checkpoint-1"
+EMPTY: Mapping[str, Tensor] = MappingProxyType({})
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class Loaded(NamedTuple):
+    """What a checkpoint was saved with: the step, and the caller's own tensors by name."""
+
+    step: int
+    extra: Tensors
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,10 @@ class Checkpoint:
     scheduler: LambdaLR
     identity: str
 
-    def save(self, path: Path, *, step: int) -> None:
+    def save(self, path: Path, *, step: int, extra: Mapping[str, Tensor] = EMPTY) -> None:
         """Write everything to a file that appears complete or not at all.
+
+        `extra` are tensors of the caller that belong to the same moment.
 
         Raises:
             StorageError: When it cannot be written.
@@ -52,6 +64,7 @@ class Checkpoint:
             f"parameter/{name}": value.detach() for name, value in self.named.items()
         }
         tensors["random/cpu"] = torch.get_rng_state()
+        tensors |= {f"extra/{name}": value for name, value in extra.items()}
         for name, value in self.named.items():
             state = self.optimizer.state.get(value, {})
             for moment in MOMENTS:
@@ -60,11 +73,8 @@ class Checkpoint:
         header = {"format": FORMAT, "step": str(step), "identity": self.identity}
         write_tensors(path, tensors, {"bitdial": json.dumps(header)})
 
-    def load(self, path: Path) -> int:
+    def load(self, path: Path) -> Loaded:
         """Put everything back, in place.
-
-        Returns:
-            The step the file was saved at.
 
         Raises:
             CheckpointError: When the file is missing, damaged, or belongs to another training;
@@ -80,7 +90,12 @@ class Checkpoint:
         self._restore(tensors)
         step = int(header["step"])
         self.scheduler.load_state_dict(self._scheduler_state(step))
-        return step
+        extra = {
+            name.removeprefix("extra/"): value
+            for name, value in tensors.items()
+            if name.startswith("extra/")
+        }
+        return Loaded(step, extra)
 
     def _check(self, path: Path, header: Mapping[str, str], tensors: Tensors) -> None:
         if header.get("format") != FORMAT or header.get("identity") != self.identity:

@@ -1,28 +1,28 @@
-"""The training stage as a run sees it: targets first, then steps, curves and checkpoints.
+"""The training stage as a run sees it: steps, curves and checkpoints.
 
-What is computed per step stands in `step`; here stand the order of the data, the events, and
-resuming. Start with `train`.
+What is computed per step stands in `step`, the order of the data in `batches`; here stand the
+events and resuming. Start with `train`.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from engine.data.windows import iter_batches
-from engine.events import FileWritten, Listener, Logged, MetricPoint, Progressed
+from engine.events import FileWritten, Listener, Logged, MetricPoint, Progressed, RanksSampled
 from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
+from engine.search.rank_history import HISTORY_FILE, RankHistory, save_history
+from engine.search.spaces import Ranks
 from engine.specs import QatTraining
-from engine.teacher.targets import Targets
+from engine.teacher.cache import Tensors
+from engine.training.batches import TrainingData, count_tokens, iter_steps
 from engine.training.checkpoints import Checkpoint
-from engine.training.objectives import IGNORED, Answers, build_mix
+from engine.training.objectives import build_mix
 from engine.training.parameter_groups import (
     ADAPTERS,
     RANGES,
@@ -31,27 +31,11 @@ from engine.training.parameter_groups import (
     learning_rates,
     named_trainables,
 )
-from engine.training.step import Microbatch, StepResult, StepRunner
+from engine.training.rank_policy import RankPolicy
+from engine.training.step import UNCHANGED, StepResult, StepRunner
 
 STAGE = "train"
 KEPT_CHECKPOINTS = 2
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What is trained on.
-
-    Attributes:
-        windows: (N, T) int64 on the CPU.
-        targets: The teacher's, for the rows of `windows`; None without distillation.
-        total_steps: Optimizer steps to take, from `count_steps`.
-        seed: Seed of the order.
-    """
-
-    windows: Tensor
-    targets: Targets | None
-    total_steps: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -69,26 +53,51 @@ class Place:
     resume_from: Path | None
 
 
-def count_steps(spec: QatTraining, num_windows: int) -> int:
-    """Return the optimizer steps the spec asks for on that many windows."""
-    if spec.max_steps is not None:
-        return spec.max_steps
-    return max(1, math.ceil(num_windows * spec.num_train_epochs / batch_size(spec)))
+@dataclass
+class _Sampled:
+    """What an elastic adapter was trained at so far.
 
+    Attributes:
+        policy: How ranks are chosen; None for adapters of one rank.
+        losses: Loss of each step's last configuration.
+    """
 
-def batch_size(spec: QatTraining) -> int:
-    """Return the windows per optimizer step."""
-    return spec.per_device_train_batch_size * spec.gradient_accumulation_steps
+    policy: RankPolicy | None
+    losses: list[float] = field(default_factory=list)
+    counts: list[list[int]] = field(default_factory=list)
 
+    def note(self, step: int, loss: float) -> None:
+        """Take note of a step."""
+        self.losses.append(loss)
+        if self.policy is not None:
+            self._count(self.policy, step)
 
-def used_windows(spec: QatTraining, windows: Tensor, *, total_steps: int, seed: int) -> Tensor:
-    """Return the windows that so many steps will see, in the order of the text."""
-    total = total_steps * batch_size(spec)
-    if total >= len(windows):
-        return windows
-    places = torch.arange(len(windows)).unsqueeze(1)
-    seen = next(iter_batches(places, batch_size=total, seed=seed)).flatten()
-    return windows[seen.sort().values]
+    def restore(self, losses: Tensor | None, step: int) -> None:
+        """Start from what a checkpoint held; the ranks follow from the steps."""
+        self.losses = [] if losses is None else losses.tolist()
+        if self.policy is not None:
+            for earlier in range(1, step + 1):
+                self._count(self.policy, earlier)
+
+    def event(self, policy: RankPolicy) -> RanksSampled:
+        """Return the counts as an event."""
+        counts = tuple(map(tuple, self.counts))
+        return RanksSampled(policy.groups.space.groups, policy.groups.space.ranks, counts)
+
+    def history(self, policy: RankPolicy) -> RankHistory:
+        """Return everything, for a later search."""
+        steps = range(1, len(self.losses) + 1)
+        ranks: tuple[Ranks, ...] = tuple(policy.configurations(step)[-1] for step in steps)
+        names, space = policy.groups.space.groups, policy.groups.space.ranks
+        return RankHistory(names, space, ranks, tuple(self.losses))
+
+    def _count(self, policy: RankPolicy, step: int) -> None:
+        space = policy.groups.space.ranks
+        if not self.counts:
+            self.counts = [[0] * len(space) for _ in policy.groups.space.groups]
+        for ranks in policy.configurations(step):
+            for row, rank in zip(self.counts, ranks, strict=True):
+                row[space.index(rank)] += 1
 
 
 def train(
@@ -99,8 +108,11 @@ def train(
     data: TrainingData,
     place: Place,
     listener: Listener,
+    policy: RankPolicy | None = None,
 ) -> None:
     """Train adapters and ranges in place, going on from a checkpoint where one is given.
+
+    `policy` says which ranks of elastic adapters a step trains; the last step's stay applied.
 
     Raises:
         Diverged: When the loss is no longer finite.
@@ -111,9 +123,12 @@ def train(
     optimizer = build_optimizer(layers, spec)
     scheduler = build_scheduler(optimizer, spec, total)
     checkpoint = Checkpoint(named_trainables(layers), optimizer, scheduler, place.identity)
+    sampled = _Sampled(policy)
     start = 0
     if place.resume_from is not None:
-        start = checkpoint.load(place.resume_from)
+        loaded = checkpoint.load(place.resume_from)
+        start = loaded.step
+        sampled.restore(loaded.extra.get("losses"), start)
         listener(Logged("info", f"resumed from {place.resume_from.name} after step {start}"))
     runner = StepRunner(
         split,
@@ -123,25 +138,34 @@ def train(
         mix=build_mix(spec),
         max_grad_norm=spec.max_grad_norm,
     )
-    batches = _iter_steps(spec, data, start, next(split.body.parameters()).device)
+    batches = iter_steps(spec, data, start, next(split.body.parameters()).device)
     for step in range(start + 1, total + 1):
         rates = learning_rates(optimizer)
+        microbatches = next(batches)
         began = time.perf_counter()
-        result = runner.run(next(batches))
-        seconds = time.perf_counter() - began
+        result = runner.run(
+            microbatches, UNCHANGED if policy is None else policy.layer_maps(layers, step)
+        )
+        speed = count_tokens(microbatches) * len(result.losses) / (time.perf_counter() - began)
+        sampled.note(step, result.losses[-1])
         if step % spec.logging_steps == 0 or step == total:
-            speed = batch_size(spec) * data.windows.shape[1] / seconds
             for key, value in _curve_values(result, rates, speed).items():
                 listener(MetricPoint(key, step, value))
+            if policy is not None:
+                listener(sampled.event(policy))
         if step % spec.save_steps == 0 and step < total:
-            listener(FileWritten("checkpoint", _save(checkpoint, place.folder, step)))
+            extra = {"losses": torch.tensor(sampled.losses, dtype=torch.float64)}
+            listener(FileWritten("checkpoint", _save(checkpoint, place.folder, step, extra)))
         listener(Progressed(STAGE, step, total))
+    if policy is not None:
+        save_history(place.folder / HISTORY_FILE, sampled.history(policy))
+        listener(FileWritten("ranks", HISTORY_FILE))
 
 
-def _save(checkpoint: Checkpoint, folder: Path, step: int) -> str:
+def _save(checkpoint: Checkpoint, folder: Path, step: int, extra: Tensors) -> str:
     """Save a checkpoint, delete all but the newest few of this folder, return the file's name."""
     path = folder / f"checkpoint-{step:08d}.safetensors"
-    checkpoint.save(path, step=step)
+    checkpoint.save(path, step=step, extra=extra)
     for old in sorted(folder.glob("checkpoint-*.safetensors"))[:-KEPT_CHECKPOINTS]:
         old.unlink(missing_ok=True)
     return path.name
@@ -157,26 +181,3 @@ def _curve_values(
     }
     keys = {ADAPTERS: "train/learning_rate", RANGES: "train/range_learning_rate"}
     return values | {keys[name]: rate for name, rate in rates.items()}
-
-
-def _iter_steps(
-    spec: QatTraining, data: TrainingData, start: int, device: torch.device
-) -> Iterator[list[Microbatch]]:
-    """Yield the microbatches of each step; a function of seed and step alone."""
-    places = torch.arange(len(data.windows)).unsqueeze(1)
-    for rows in iter_batches(places, batch_size=batch_size(spec), seed=data.seed, start=start):
-        yield [
-            _microbatch(data, part, device)
-            for part in torch.split(rows.flatten(), spec.per_device_train_batch_size)
-        ]
-
-
-def _microbatch(data: TrainingData, rows: Tensor, device: torch.device) -> Microbatch:
-    tokens = data.windows[rows].to(device)
-    labels = torch.full_like(tokens, IGNORED)
-    labels[:, :-1] = tokens[:, 1:]
-    indices = log_probs = None
-    if data.targets is not None:
-        indices = data.targets.indices[rows].to(device, torch.int64).flatten(0, 1)
-        log_probs = data.targets.log_probs[rows].to(device, torch.float32).flatten(0, 1)
-    return Microbatch(tokens, Answers(labels.flatten(), indices, log_probs))

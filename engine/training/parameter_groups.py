@@ -18,14 +18,33 @@ _SCHEDULERS = {"constant": "constant_with_warmup", "linear": "linear", "cosine":
 
 
 def named_trainables(layers: Mapping[str, RoundedWeight]) -> dict[str, nn.Parameter]:
-    """Return every adapter and range by "layer/part.name", in the model's order."""
-    return {
-        f"{layer_name}/{part}.{name}": parameter
-        for layer_name, layer in layers.items()
-        for part, module in (("adapter", layer.adapter), ("ranges", layer.ranges))
+    """Return what an optimizer trains by "layer/part.name", in the model's order.
+
+    An elastic adapter appears as the stretches that train together ("layer/adapter.a[8:12]"); they
+    share memory with the whole.
+    """
+    named: dict[str, nn.Parameter] = {}
+    for layer_name, layer in layers.items():
+        if layer.adapter is not None:
+            parts = layer.adapter.named_parts().items()
+            named |= {f"{layer_name}/adapter.{name}": part for name, part in parts}
+        if layer.ranges is not None:
+            ranges = layer.ranges.named_parameters()
+            named |= {f"{layer_name}/ranges.{name}": value for name, value in ranges}
+    return named
+
+
+def list_wholes(layers: Mapping[str, RoundedWeight]) -> tuple[nn.Parameter, ...]:
+    """Return the parameters gradients are computed for: whole adapters first, then ranges."""
+    modules = [layer.adapter for layer in layers.values()]
+    ranges = [layer.ranges for layer in layers.values()]
+    return tuple(
+        parameter
+        for module in (*modules, *ranges)
         if module is not None
-        for name, parameter in module.named_parameters()
-    }
+        for parameter in module.parameters()
+        if parameter.requires_grad
+    )
 
 
 def build_optimizer(layers: Mapping[str, RoundedWeight], spec: QatTraining) -> AdamW:

@@ -19,14 +19,23 @@ from torch import Tensor
 
 from engine.layers.head import SplitModel
 from engine.layers.held_weight import HeldWeight
+from engine.layers.rank_groups import group_adapters
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import LayerPlan, install
 from engine.models.loading import load_model
-from engine.specs import IntegerQuantizer, LoraAdapter, ModelSpec, QatTraining
+from engine.specs import (
+    ElasticLoraAdapter,
+    IntegerQuantizer,
+    LoraAdapter,
+    LowRankAdapter,
+    ModelSpec,
+    QatTraining,
+)
 from engine.teacher.targets import teacher_targets
 from engine.training import step as step_room
 from engine.training.objectives import IGNORED, Answers, build_mix
 from engine.training.parameter_groups import build_optimizer, build_scheduler
+from engine.training.rank_policy import RankPolicy
 from engine.training.step import Microbatch, StepRunner
 from tests.benchmarks.setting import Setting
 
@@ -38,8 +47,14 @@ class OwnStep:
 
     name = "own"
 
-    def __init__(self, setting: Setting, windows: Tensor) -> None:
-        """Load the model, compute the teacher's targets of (N, T) windows, install the layers."""
+    def __init__(
+        self, setting: Setting, windows: Tensor, *, adapter: LowRankAdapter | None = None
+    ) -> None:
+        """Load the model, compute the teacher's targets of (N, T) windows, install the layers.
+
+        Without an adapter given it is a LoRA of the setting's rank; an elastic one is trained at
+        ranks drawn anew for each step.
+        """
         spec = ModelSpec(source=setting.model, dtype="bfloat16")
         loaded = load_model(
             spec, data_folder=setting.data_folder, device=torch.device("cpu"), listener=_ignore
@@ -48,7 +63,7 @@ class OwnStep:
         self._microbatches = _build_microbatches(split, windows)
         plan = LayerPlan(
             quantizer=IntegerQuantizer(bits=setting.bits, group_size=setting.group_size),
-            adapter=LoraAdapter(r=setting.rank, lora_alpha=float(setting.rank)),
+            adapter=adapter or LoraAdapter(r=setting.rank, lora_alpha=float(setting.rank)),
             seed=setting.seed,
         )
         layers = install(loaded.model, plan)
@@ -68,10 +83,21 @@ class OwnStep:
             max_grad_norm=training.max_grad_norm,
         )
         self.num_layers = len(layers)
+        self._layers = layers
+        self._step = 0
+        self._policy = None
+        if isinstance(adapter, ElasticLoraAdapter):
+            self._policy = RankPolicy(group_adapters(layers, adapter), adapter, setting.seed)
 
     def run(self, num_microbatches: int) -> float:
         """Take one optimizer step over that many microbatches; return the loss."""
-        return self._runner.run(self._microbatches[:num_microbatches]).loss
+        self._step += 1
+        microbatches = self._microbatches[:num_microbatches]
+        if self._policy is None:
+            return self._runner.run(microbatches).loss
+        return self._runner.run(
+            microbatches, self._policy.layer_maps(self._layers, self._step)
+        ).loss
 
     def split_time(self, num_microbatches: int) -> dict[str, float]:
         """Return the share of a step's time that each of `PARTS` and the "rest" takes."""

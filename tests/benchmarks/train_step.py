@@ -7,6 +7,8 @@ learns from a teacher that ran beforehand, in the form its product keeps it (NNC
 we: the most likely tokens and a tail). Left out of the timing: loading, building, and everything
 that happens once in the first steps, above all NNCF's compilation. Memory is measured by
 `step_memory`.
+With `--nls` instead: a step of elastic adapters at drawn ranks beside one of a LoRA of the largest
+rank, both ours, in turn; that needs no NNCF.
 Start with `main`.
 """
 
@@ -25,6 +27,7 @@ from typing import Protocol
 
 import torch
 
+from engine.specs import ElasticLoraAdapter, LoraAdapter
 from tests.benchmarks.nncf_reference import NncfStep, require_nncf
 from tests.benchmarks.own_step import OwnStep
 from tests.benchmarks.report import CannotMeasure, Report, describe_environment
@@ -36,6 +39,8 @@ TARGETS = {
     "speed_ratio_accumulated": ">=2",
     "memory_ratio": "<=1",
 }
+NLS_TARGETS = {"nls_step_cost": "<=1.05", "nls_step_cost_accumulated": "<=1.05"}
+RANK_SPACE = (16, 12, 8)
 _WARM_UP = 2
 _MEBI = 1 << 20
 
@@ -55,13 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repetitions", type=int, default=5, help="pairs of steps (5)")
     parser.add_argument("--data-folder", type=Path, help="where the converted model is kept")
+    parser.add_argument("--nls", action="store_true", help="elastic adapters beside a LoRA")
     asked = parser.parse_args(arguments)
     try:
         # libraries that write on import or while they compile must not spoil the output
         with redirect_stdout(sys.stderr), warnings.catch_warnings(), TemporaryDirectory() as spare:
             warnings.simplefilter("ignore")
-            require_nncf()
-            report = run(Setting(asked.data_folder or Path(spare)), asked.repetitions)
+            setting = Setting(asked.data_folder or Path(spare))
+            if asked.nls:
+                report = run_nls(setting, asked.repetitions)
+            else:
+                require_nncf()
+                report = run(setting, asked.repetitions)
     except CannotMeasure as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -77,6 +87,29 @@ def run(setting: Setting, repetitions: int) -> Report:
         packages, threads=torch.get_num_threads(), dtype="bfloat16", device="cpu"
     )
     return Report("train_step", figures, TARGETS, environment)
+
+
+def run_nls(setting: Setting, repetitions: int) -> Report:
+    """Measure what drawing ranks costs a step, as the median ratio of neighboring steps."""
+    windows = draw_windows(setting)
+    elastic = ElasticLoraAdapter(rank_space=RANK_SPACE, lora_alpha=float(RANK_SPACE[0]))
+    fixed = LoraAdapter(r=RANK_SPACE[0], lora_alpha=float(RANK_SPACE[0]))
+    nls = OwnStep(setting, windows, adapter=elastic)
+    lora = OwnStep(setting, windows, adapter=fixed)
+    figures = {}
+    for count, suffix in ((1, ""), (setting.microbatches, "_accumulated")):
+        pairs = _alternate(nls, lora, count, repetitions)
+        tokens = count * setting.tokens
+        figures[f"nls_step_cost{suffix}"] = median(ours / theirs for ours, theirs in pairs)
+        figures[f"nls_tokens_per_second{suffix}"] = tokens / median(pair[0] for pair in pairs)
+        figures[f"lora_tokens_per_second{suffix}"] = tokens / median(pair[1] for pair in pairs)
+    environment = describe_environment(
+        ("torch", "transformers"),
+        threads=torch.get_num_threads(),
+        dtype="bfloat16",
+        device="cpu",
+    )
+    return Report("train_step_nls", figures, NLS_TARGETS, environment)
 
 
 def _measure_speed(setting: Setting, repetitions: int) -> dict[str, float]:
@@ -96,17 +129,17 @@ def _measure_speed(setting: Setting, repetitions: int) -> dict[str, float]:
     return figures
 
 
-def _alternate(own: Side, nncf: Side, count: int, repetitions: int) -> list[tuple[float, float]]:
+def _alternate(own: Side, peer: Side, count: int, repetitions: int) -> list[tuple[float, float]]:
     """Return seconds of neighboring steps (ours, theirs); every other pair starts with theirs."""
-    for side in (own, nncf):
+    for side in (own, peer):
         for _ in range(_WARM_UP):
             side.run(count)
     pairs = []
     for index in range(repetitions):
         if index % 2:
-            theirs, ours = _seconds(nncf, count), _seconds(own, count)
+            theirs, ours = _seconds(peer, count), _seconds(own, count)
         else:
-            ours, theirs = _seconds(own, count), _seconds(nncf, count)
+            ours, theirs = _seconds(own, count), _seconds(peer, count)
         pairs.append((ours, theirs))
     return pairs
 

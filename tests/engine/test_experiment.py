@@ -30,6 +30,7 @@ from engine.specs import (
     LoraAdapter,
     ModelSpec,
     QatTraining,
+    TextData,
 )
 from tests.tiny_models import save_llama
 
@@ -69,7 +70,7 @@ class Room:
     def qat(self, **values: Any) -> ExperimentSpec:
         """Return a short training of adapters and ranges."""
         training: dict[str, Any] = {
-            "data": DataSpec(source=str(self.text)),
+            "data": TextData(source=str(self.text)),
             "max_length": LENGTH,
             "max_steps": STEPS,
             "per_device_train_batch_size": 2,
@@ -266,7 +267,8 @@ def test_an_empty_data_set_is_one_sentence_at_its_field(
     """A file without text, or too little for one window, is refused at the field that names it."""
     path = tmp_path / "empty.txt"
     path.write_text(text, encoding="utf-8")
-    data = DataSpec(source=str(path))
+    kind = TextData if part == "training" else DataSpec
+    data = kind(source=str(path))
     spec = room.qat()
     changed = getattr(spec, part).model_copy(update={"data": data})
     with pytest.raises(DataError, match="too few" if text else "holds no text") as caught:

@@ -1,4 +1,4 @@
-"""Promises of adapters that work at every rank of a rank space, and of adapters beside the weight."""
+"""Promises of adapters that work at every rank of a rank space, and of those beside the weight."""
 
 from __future__ import annotations
 

@@ -43,13 +43,15 @@ def test_a_checkpoint_saved_again_is_the_same_file(tmp_path: Path, saved: Path) 
     """Loading puts back parameters, moments, random state and rates: saving gives equal tensors."""
     checkpoint = make_checkpoint(make_training(tmp_path, steps=4))
     torch.manual_seed(123)
-    assert checkpoint.load(saved) == 2
-    checkpoint.save(tmp_path / "again.safetensors", step=2)
+    loaded = checkpoint.load(saved)
+    assert loaded.step == 2
+    assert len(loaded.extra["losses"]) == 2
+    checkpoint.save(tmp_path / "again.safetensors", step=2, extra=loaded.extra)
     first, second = load_file(saved), load_file(tmp_path / "again.safetensors")
     assert sorted(first) == sorted(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
     kinds = {name.split("/")[0] for name in first}
-    assert kinds == {"parameter", "random", "exp_avg", "exp_avg_sq", "step"}
+    assert kinds == {"extra", "parameter", "random", "exp_avg", "exp_avg_sq", "step"}
     assert learning_rates(checkpoint.optimizer)["adapters"] == pytest.approx(
         1e-2 * checkpoint.scheduler.lr_lambdas[0](2)
     )

@@ -11,7 +11,7 @@ import torch
 from engine.errors import Cancelled, Diverged
 from engine.events import Event, FileWritten, MetricPoint, Progressed
 from engine.specs import NoAdapter
-from engine.training.loop import batch_size, count_steps, used_windows
+from engine.training.batches import batch_size, count_steps, used_windows
 from tests.engine.tiny_layers import integer, named_ranges, some_tokens
 from tests.engine.training.tiny_training import Tiny, curve, make_spec, make_training
 

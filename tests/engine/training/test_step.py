@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.errors import Diverged
 from engine.layers.head import SplitModel
-from engine.training.loop import _iter_steps
+from engine.training.batches import iter_steps
 from engine.training.objectives import build_mix, reference_loss
 from engine.training.parameter_groups import build_optimizer, build_scheduler, named_trainables
 from engine.training.step import Microbatch, StepRunner
@@ -44,7 +44,7 @@ def cut(tiny: Tiny, *, microbatch: int) -> list[Microbatch]:
     spec = make_spec(
         per_device_train_batch_size=microbatch, gradient_accumulation_steps=4 // microbatch
     )
-    return next(_iter_steps(spec, tiny.data, 0, torch.device("cpu")))
+    return next(iter_steps(spec, tiny.data, 0, torch.device("cpu")))
 
 
 def slow_gradients(tiny: Tiny, microbatch: Microbatch) -> tuple[float, dict[str, Tensor]]:

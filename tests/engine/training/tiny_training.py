@@ -17,7 +17,9 @@ from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
 from engine.specs import AdapterSpec, QatTraining, QuantizerSpec
 from engine.teacher.targets import teacher_targets
-from engine.training.loop import Place, TrainingData, train
+from engine.training.batches import TrainingData
+from engine.training.loop import Place, train
+from engine.training.rank_policy import RankPolicy
 from tests.engine.tiny_layers import integer, lora, quantize, some_tokens
 from tests.tiny_models import make_llama
 
@@ -40,6 +42,7 @@ class Tiny:
         resume_from: Path | None = None,
         identity: str = "this",
         listener: Listener | None = None,
+        policy: RankPolicy | None = None,
     ) -> list[Event]:
         """Train; return the events, which a given listener hears as well."""
         events: list[Event] = []
@@ -51,7 +54,16 @@ class Tiny:
 
         place = Place(folder, identity, resume_from)
         split = SplitModel(self.model)
-        train(split, self.layers, spec, data=self.data, place=place, listener=listen)
+        folder.mkdir(parents=True, exist_ok=True)
+        train(
+            split,
+            self.layers,
+            spec,
+            data=self.data,
+            place=place,
+            listener=listen,
+            policy=policy,
+        )
         return events
 
     def state(self) -> dict[str, Tensor]:

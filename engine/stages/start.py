@@ -1,0 +1,67 @@
+"""Quantized layers in place of the model's own, at their start. Start with `start`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from engine.data.windows import spread
+from engine.events import Logged
+from engine.initialize.catalogue import Installed, initialize
+from engine.layers.head import SplitModel
+from engine.layers.layer_map import apply_map
+from engine.layers.rank_groups import RankGroups, group_adapters
+from engine.layers.swap import LayerPlan, install
+from engine.models.loading import LoadedModel
+from engine.result import measure_size
+from engine.session import Session, load_windows
+from engine.specs import DataAware, ElasticLoraAdapter
+from engine.stages.load import Loaded
+
+
+def start(session: Session, loaded: Loaded) -> tuple[Installed, RankGroups | None]:
+    """Install the layers the spec asks for and bring them to their start.
+
+    Returns:
+        The model with its layers, at the ranks it reports, and the groups of an elastic adapter.
+
+    Raises:
+        SpecError: When what is asked does not fit the layers.
+    """
+    spec, model = session.spec, loaded.model.model
+    with session.stage("initialize"):
+        layers = install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed))
+        groups = None
+        if isinstance(spec.adapter, ElasticLoraAdapter):
+            groups = group_adapters(layers, spec.adapter)
+            ranks = spec.adapter.reported_ranks(len(groups.members))
+            apply_map(layers, groups.layer_map(layers, ranks, field="adapter.ranks"))
+        installed = Installed(model, SplitModel(model), layers)
+        initialize(
+            installed,
+            spec.initialization,
+            load_windows=_CalibrationText(session, loaded.model),
+            progress=session.progress("initialize"),
+        )
+        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits} bits"))
+        session.listener(measure_size(model, layers, spec.quantizer))
+    return installed, groups
+
+
+@dataclass(frozen=True)
+class _CalibrationText:
+    """Loads calibration windows when an initialization asks for them."""
+
+    session: Session
+    loaded: LoadedModel
+
+    def __call__(self, spec: DataAware) -> Tensor:
+        windows = load_windows(
+            self.session,
+            spec.data,
+            self.loaded,
+            field="initialization.data",
+            max_length=spec.max_length,
+        )
+        return spread(windows, spec.num_samples)

@@ -1,0 +1,314 @@
+"""Promises of runs that choose ranks: never on the test split, resumable, true to the adapter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.errors import Cancelled, CheckpointError, SpecError
+from engine.events import (
+    CandidateEvaluated,
+    Event,
+    FileWritten,
+    Listener,
+    RanksChosen,
+    ScoreMeasured,
+    SizeMeasured,
+)
+from engine.experiment import Workspace, run_experiment
+from engine.layers.layer_map import apply_map, held
+from engine.layers.rank_groups import group_adapters
+from engine.layers.swap import LayerPlan, install
+from engine.rank_search import ParentFiles, run_rank_evaluation, run_rank_search
+from engine.result import load_extracted, load_result
+from engine.specs import (
+    DataAware,
+    DataSpec,
+    ElasticLoraAdapter,
+    EvaluationSpec,
+    ExperimentSpec,
+    IntegerQuantizer,
+    ModelSpec,
+    NoAdapter,
+    QatTraining,
+    RankEvaluationSpec,
+    RankSearchSpec,
+    TaskData,
+    resolve_child,
+)
+from tests.engine.tiny_layers import some_tokens
+from tests.tiny_models import make_llama, save_llama
+
+SPACE = (4, 2, 1)
+WORDS = ("seven", "a red stone", "the long river", "not at all")
+
+
+class Room:
+    """A folder with a model, a task, and one finished training with elastic adapters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.model = save_llama(folder / "model")
+        self.task = folder / "task.jsonl"
+        rows = [
+            {
+                "question_stem": f"Question {number} of the quiz asks what",
+                "choices": {"text": WORDS, "label": ["A", "B", "C", "D"]},
+                "answerKey": "ABCD"[number * 7 % 4],
+            }
+            for number in range(24)
+        ]
+        self.task.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        self.text = folder / "text.txt"
+        lines = [f"Line {number} is not {number * 3}." for number in range(60)]
+        self.text.write_text("\n\n".join(lines), encoding="utf-8")
+        self.spec = self.training()
+        self.events = self.train(self.spec, "trained")
+        self.parent = ParentFiles(
+            folder / "trained" / "result.safetensors", folder / "trained" / "rank-history.json"
+        )
+
+    def training(self, *, held_out: int = 8, **values: Any) -> ExperimentSpec:
+        """Return the spec of a training of a few steps."""
+        defaults: dict[str, Any] = {
+            "model": ModelSpec(source=str(self.model)),
+            "quantizer": IntegerQuantizer(bits=3, group_size=16),
+            "adapter": ElasticLoraAdapter(rank_space=SPACE, sub_adapter="maximal"),
+            "training": QatTraining(
+                objective="task",
+                data=TaskData(task="openbookqa", source=str(self.task), held_out=held_out),
+                per_device_train_batch_size=4,
+                num_train_epochs=3,
+                learning_rate=2e-2,
+            ),
+            "evaluation": EvaluationSpec(
+                data=DataSpec(source=str(self.text)), max_length=16, limit=4
+            ),
+        }
+        return ExperimentSpec(**defaults | values)
+
+    def workspace(self, name: str) -> Workspace:
+        """Return a run's workspace."""
+        return Workspace(self.folder / name, self.folder / "data")
+
+    def train(self, spec: ExperimentSpec, name: str) -> list[Event]:
+        """Train; return the events."""
+        events: list[Event] = []
+        run_experiment(spec, workspace=self.workspace(name), listener=events.append, device="cpu")
+        return events
+
+    def search(
+        self,
+        name: str,
+        *,
+        known: dict[tuple[int, ...], CandidateEvaluated] | None = None,
+        listener: Listener | None = None,
+        parent: ParentFiles | None = None,
+        experiment: ExperimentSpec | None = None,
+        **values: Any,
+    ) -> list[Event]:
+        """Search; return the events."""
+        events: list[Event] = []
+
+        def listen(event: Event) -> None:
+            events.append(event)
+            if listener is not None:
+                listener(event)
+
+        asked = {"parent": 1, "search": {"strategy": "random", "num_evaluations": 6}, **values}
+        run_rank_search(
+            resolve_child(RankSearchSpec, experiment or self.spec, asked),
+            workspace=self.workspace(name),
+            listener=listen,
+            parent=parent or self.parent,
+            known=known or {},
+            device="cpu",
+        )
+        return events
+
+    def evaluate(self, name: str, ranks: tuple[int, ...]) -> list[Event]:
+        """Measure given ranks; return the events."""
+        events: list[Event] = []
+        run_rank_evaluation(
+            resolve_child(RankEvaluationSpec, self.spec, {"parent": 1, "ranks": list(ranks)}),
+            workspace=self.workspace(name),
+            listener=events.append,
+            parent=self.parent,
+            device="cpu",
+        )
+        return events
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    """Return a room with a finished training, for all tests."""
+    return Room(tmp_path_factory.mktemp("room"))
+
+
+def candidates(events: list[Event]) -> list[CandidateEvaluated]:
+    """Return what was evaluated, in order."""
+    return [event for event in events if isinstance(event, CandidateEvaluated)]
+
+
+def scores(events: list[Event]) -> dict[str, float]:
+    """Return the final scores by metric."""
+    return {event.metric: event.value for event in events if isinstance(event, ScoreMeasured)}
+
+
+def chosen(events: list[Event]) -> tuple[int, ...]:
+    """Return the ranks the scores belong to."""
+    (found,) = (event.ranks for event in events if isinstance(event, RanksChosen))
+    return found
+
+
+def test_a_search_measures_once_what_it_found_best(room: Room) -> None:
+    """Six configurations on the eight held-out examples; the lowest loss is measured, only it."""
+    events = room.search("searched")
+    found = candidates(events)
+    assert len({each.ranks for each in found}) == 6
+    assert {each.num_samples for each in found} == {8}
+    assert [each.origin for each in found[:3]] == ["maximal", "median", "minimal"]
+    best = min(found, key=lambda each: each.value)
+    assert chosen(events) == best.ranks
+    assert list(scores(events)) == ["perplexity", "kl_divergence", "top1_agreement"]
+    assert events.index(found[-1]) < min(
+        events.index(event) for event in events if isinstance(event, ScoreMeasured)
+    )
+    size = 2 * sum(sum(layer.weight.shape) for layer in install_spec(room.spec).values()) // 2
+    whole = next(each for each in found if each.ranks == (4, 4))
+    assert whole.adapter_parameters == 4 * size
+    assert FileWritten("result", "result.safetensors") in events
+
+
+def install_spec(spec: ExperimentSpec, model: Any = None) -> Any:
+    """Install the spec's layers in a tiny Llama."""
+    model = model or make_llama()
+    model.requires_grad_(requires_grad=False)
+    return install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed))
+
+
+def test_the_ranks_of_the_training_run_give_its_scores_again(room: Room) -> None:
+    """Measuring the maximal ranks afterwards gives the training run's own numbers, bit for bit."""
+    assert chosen(room.events) == (4, 4)
+    again = room.evaluate("again", (4, 4))
+    assert scores(again) == scores(room.events)
+    other = room.evaluate("other", (1, 2))
+    assert scores(other) != scores(room.events)
+    assert candidates(other) == []
+
+
+def test_an_interrupted_search_goes_on_without_evaluating_anything_twice(room: Room) -> None:
+    """Stopped after three and carried out again with those known: same proposals, same choice."""
+    whole = room.search("whole")
+    seen: list[CandidateEvaluated] = []
+
+    def stop(event: Event) -> None:
+        if isinstance(event, CandidateEvaluated):
+            seen.append(event)
+            if len(seen) == 3:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        room.search("stopped", listener=stop)
+    known = {each.ranks: each for each in seen}
+    again = room.search("resumed", known=known)
+    assert [each.ranks for each in candidates(again)] == [each.ranks for each in candidates(whole)]
+    assert candidates(again)[:3] == seen
+    assert [each.value for each in candidates(again)] == [each.value for each in candidates(whole)]
+    assert chosen(again) == chosen(whole)
+
+
+@pytest.mark.parametrize("strategy", ["heuristics", "hill-climbing", "evolutionary"])
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_every_strategy_chooses_the_best_it_saw(room: Room, strategy: str, metric: str) -> None:
+    """Of everything that was evaluated the best is kept, of equals the smallest."""
+    budget = {} if strategy == "heuristics" else {"num_evaluations": 7}
+    events = room.search(
+        f"{strategy} {metric}",
+        search={"strategy": strategy, **budget},
+        objective={"metric": metric, "limit": 5},
+    )
+    found = candidates(events)
+    assert {(each.metric, each.num_samples) for each in found} == {(metric, 5)}
+    sign = 1 if metric == "loss" else -1
+    best = min(found, key=lambda each: (sign * each.value, each.adapter_parameters))
+    assert chosen(events) == best.ranks
+
+
+def test_the_test_split_is_never_looked_at_before_the_choice(room: Room) -> None:
+    """Held-out examples are none of the training's; the split test cannot be asked for."""
+    with pytest.raises(SpecError, match=r"objective\.split"):
+        room.search("test", objective={"split": "test"})
+    nothing = room.training(held_out=0)
+    with pytest.raises(SpecError, match="held nothing out; choose validation, or train with"):
+        room.search("nothing", experiment=nothing)
+
+
+def test_an_extracted_adapter_gives_the_logits_it_gave_inside(room: Room) -> None:
+    """The file of ranks (2, 1) in a fresh model without adapters: the same logits, bit for bit."""
+    room.evaluate("extracted", (2, 1))
+    tokens = some_tokens(2, 12)
+    inside = make_llama()
+    layers = install_spec(room.spec, inside)
+    load_result(room.parent.result, layers)
+    assert isinstance(room.spec.adapter, ElasticLoraAdapter)
+    apply_map(layers, group_adapters(layers, room.spec.adapter).layer_map(layers, (2, 1)))
+    alone = make_llama()
+    others = install_spec(room.spec.model_copy(update={"adapter": NoAdapter()}), alone)
+    load_extracted(room.folder / "extracted" / "result.safetensors", others)
+    assert {layer.active_rank for layer in others.values()} == {1, 2}
+    with torch.no_grad(), held(layers, torch.float32), held(others, torch.float32):
+        expected = inside(input_ids=tokens).logits
+        assert torch.equal(alone(input_ids=tokens).logits, expected)
+    super_size = room.parent.result.stat().st_size
+    assert (room.folder / "extracted" / "result.safetensors").stat().st_size < super_size
+
+
+def test_a_data_aware_start_is_found_again(room: Room) -> None:
+    """Compensated start weights are not in the result; a search computes them again, the same."""
+    spec = room.training(
+        initialization=DataAware(data=DataSpec(source=str(room.text)), num_samples=4, max_length=16)
+    )
+    events = room.train(spec, "aware")
+    parent = ParentFiles(room.folder / "aware" / "result.safetensors", None)
+    found: list[Event] = []
+    run_rank_evaluation(
+        resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [4, 4]}),
+        workspace=room.workspace("aware again"),
+        listener=found.append,
+        parent=parent,
+        device="cpu",
+    )
+    assert scores(found) == scores(events)
+
+
+def test_wrong_ranks_and_missing_files_are_one_sentence(room: Room) -> None:
+    """A list of the wrong length says both lengths; a result that is gone says what to do."""
+    with pytest.raises(SpecError, match=r"ranks: there are 3 ranks for 2 groups of layers"):
+        room.evaluate("long", (4, 4, 4))
+    gone = ParentFiles(room.folder / "gone.safetensors", None)
+    with pytest.raises(CheckpointError, match="result of the training run is gone"):
+        room.search("gone", parent=gone)
+    foreign = room.folder / "foreign.safetensors"
+    foreign.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="missing or damaged"):
+        room.search("foreign", parent=ParentFiles(foreign, None))
+
+
+def test_a_parallel_adapter_is_counted_in_the_size(room: Room) -> None:
+    """Beside the weights an adapter weighs two bytes per parameter at the chosen ranks."""
+    spec = room.training(
+        adapter=ElasticLoraAdapter(
+            rank_space=SPACE, rank_policy="fixed", ranks=(2, 1), placement="parallel"
+        )
+    )
+    events = room.train(spec, "parallel")
+    (size,) = (event for event in events if isinstance(event, SizeMeasured))
+    sides = [0, 0]
+    for name, layer in install_spec(spec).items():
+        sides[".1." in name] += sum(layer.weight.shape)
+    assert size.parts["adapters"] == 2 * (2 * sides[0] + sides[1])
