@@ -36,7 +36,8 @@ class DurationEstimate:
     """Seconds of a run.
 
     Attributes:
-        parts: Seconds of "load", "teach", "initialize", "train" and "evaluate".
+        parts: Seconds of "load", "teach", "initialize", "train", "evaluate" and, where asked,
+            "benchmarks".
         factor: The true time is expected within total / factor and total × factor.
         basis: What the numbers rest on, as a sentence.
     """
@@ -66,6 +67,9 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
         "train": _train_seconds(spec, shapes, work, speed),
         "evaluate": work.evaluate_tokens / forward,
     }
+    if work.benchmark_tokens:
+        asked = speed.benchmark_tokens_per_second or forward
+        parts["benchmarks"] = work.benchmark_tokens / asked
     factor, basis = _judge(work, speed)
     return DurationEstimate(parts, factor, basis)
 

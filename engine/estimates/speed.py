@@ -29,6 +29,7 @@ class SpeedBasis:
         evaluate_tokens_per_second: Tokens per second of the evaluation.
         load_seconds: Time until the model is in memory.
         calibration_tokens_per_second: Calibration tokens per second of a data-aware start.
+        benchmark_tokens_per_second: Tokens per second of the benchmarks.
     """
 
     device: DeviceKind = "cpu"
@@ -38,6 +39,7 @@ class SpeedBasis:
     evaluate_tokens_per_second: float | None = None
     load_seconds: float | None = None
     calibration_tokens_per_second: float | None = None
+    benchmark_tokens_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def learn_speed(
         calibration_tokens_per_second=_rate(
             known, "initialize", lambda work: work.calibration_tokens
         ),
+        benchmark_tokens_per_second=_rate(known, "benchmarks", lambda work: work.benchmark_tokens),
     )
 
 

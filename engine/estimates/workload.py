@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from engine.data.python_docs import SPLITS, load_python_docs
+from engine.estimates.benchmarks import count_benchmarks
 from engine.specs import DataAware, DataSpec, ElasticLoraAdapter, QatTraining, Subject, TaskData
 
 CHARACTERS_PER_TOKEN = 4.1
@@ -53,7 +54,8 @@ class Workload:
         train_tokens: Tokens that run forward and backward.
         teach_tokens: Tokens the 16-bit model is asked about before anything is rounded.
         calibration_tokens: Tokens an initialization looks at.
-        evaluate_tokens: Tokens of the evaluation.
+        evaluate_tokens: Tokens of the evaluation's text.
+        benchmark_tokens: Tokens of the benchmarks, before training and after.
         is_guess: True where the length of a text had to be guessed.
     """
 
@@ -62,6 +64,7 @@ class Workload:
     teach_tokens: int
     calibration_tokens: int
     evaluate_tokens: int
+    benchmark_tokens: int
     is_guess: bool
 
 
@@ -71,10 +74,13 @@ def count_workload(spec: Subject) -> Workload:
     eval_windows, guessed = _count_windows(evaluation.data, evaluation.max_length, evaluation.limit)
     evaluate_tokens = eval_windows * evaluation.max_length
     teach_tokens = evaluate_tokens if evaluation.divergence else 0
+    benchmark_tokens, is_unknown = count_benchmarks(evaluation)
+    guessed = guessed or is_unknown
     steps = tokens = calibration_tokens = 0
     if isinstance(spec.training, QatTraining):
         steps, num_windows, is_guess = _count_steps(spec.training)
         guessed = guessed or is_guess
+        benchmark_tokens *= 1 + evaluation.before_training
         per_step = _windows_per_step(spec.training)
         length = _row_tokens(spec.training)
         tokens = steps * per_step * length * _passes_per_step(spec)
@@ -82,7 +88,15 @@ def count_workload(spec: Subject) -> Workload:
             teach_tokens += min(num_windows, steps * per_step) * length
     if isinstance(spec.initialization, DataAware):
         calibration_tokens = spec.initialization.num_samples * spec.initialization.max_length
-    return Workload(steps, tokens, teach_tokens, calibration_tokens, evaluate_tokens, guessed)
+    return Workload(
+        train_steps=steps,
+        train_tokens=tokens,
+        teach_tokens=teach_tokens,
+        calibration_tokens=calibration_tokens,
+        evaluate_tokens=evaluate_tokens,
+        benchmark_tokens=benchmark_tokens,
+        is_guess=guessed,
+    )
 
 
 def _passes_per_step(spec: Subject) -> int:

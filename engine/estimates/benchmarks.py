@@ -1,0 +1,57 @@
+"""How many tokens a benchmark goes through. Start with `count_benchmarks`.
+
+Known for the benchmarks most asked for, measured with the tokenizer of SmolLM2 on whole splits with
+each question computed once for all its answers (hellaswag's is not); guessed for any other of
+lm-eval. Where answers are written token by token the time is a guess, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from engine.specs import EvaluationSpec
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A benchmark's questions, and the tokens computed for each.
+
+    Attributes:
+        count: Questions of the split that is asked.
+        tokens: Mean tokens of a question with all its answers, or of what is read and written.
+        shots: Solved examples before each question where the spec says nothing else.
+        shot_tokens: Mean tokens of a solved example.
+    """
+
+    count: int
+    tokens: int
+    shots: int
+    shot_tokens: int
+
+
+KNOWN: Mapping[str, Questions] = MappingProxyType(
+    {
+        "openbookqa": Questions(500, 21, 0, 16),
+        "arc_challenge": Questions(1_172, 51, 0, 37),
+        "arc_easy": Questions(2_376, 41, 0, 32),
+        "winogrande": Questions(1_267, 45, 0, 24),
+        "hellaswag": Questions(10_042, 160, 0, 90),
+        "gsm8k": Questions(1_319, 194, 5, 190),
+    }
+)
+WRITTEN = frozenset({"gsm8k"})
+GUESSED = Questions(1_000, 200, 0, 100)
+
+
+def count_benchmarks(spec: EvaluationSpec) -> tuple[int, bool]:
+    """Return the tokens of one pass over a spec's benchmarks, and whether that is a guess."""
+    total, is_guess = 0, False
+    for name in spec.benchmarks:
+        questions = KNOWN.get(name, GUESSED)
+        is_guess = is_guess or name not in KNOWN or name in WRITTEN
+        count = min(questions.count, spec.benchmark_limit or questions.count)
+        shots = questions.shots if spec.num_fewshot is None else spec.num_fewshot
+        total += count * (questions.tokens + shots * questions.shot_tokens)
+    return total, is_guess
