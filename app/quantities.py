@@ -125,8 +125,10 @@ def unit_of(metric: str) -> str:
 
 
 def is_share(metric: str) -> bool:
-    """Whether the metric is a share between 0 and 1, shown in percent."""
-    return metric.endswith(("agreement", "accuracy", "acc", "acc_norm", "exact_match"))
+    """Whether the metric is a share between 0 and 1, shown in percent; its filter says nothing."""
+    return metric.partition(" (")[0].endswith(
+        ("agreement", "accuracy", "acc", "acc_norm", "exact_match")
+    )
 
 
 def _is_near(value: float) -> bool:

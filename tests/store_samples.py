@@ -90,11 +90,11 @@ def fill_store(desk: Desk) -> Samples:
     _finish_qat(desk, "", bits=2, perplexity=97.2)
     hostile = _finish_qat(desk, HOSTILE_NAME, bits=4, perplexity=23.1)
     other = _submit(desk, {"preset": "rtn", "evaluation": {"limit": None}}, with_baseline=False)
-    _carry_out(desk, other, _rtn_events(4, limited=False))
+    carry_out(desk, other, _rtn_events(4, limited=False))
     failed = _fail(desk)
     cancelled = _cancel(desk)
     running = _submit(desk, _qat_values(LONG_NAME, 2), with_baseline=False)
-    _carry_out(desk, running, _half_done(), ending=None)
+    carry_out(desk, running, _half_done(), ending=None)
     queued = tuple(
         _submit(desk, {"preset": "rtn", "seed": seed, "name": f"waiting {seed}"})
         for seed in range(3)
@@ -117,19 +117,19 @@ def _submit(desk: Desk, values: dict[str, Any], *, with_baseline: bool = True) -
 
 def _finish_baseline(desk: Desk) -> int:
     run_id = _submit(desk, {"preset": "baseline"})
-    _carry_out(desk, run_id, _baseline_events())
+    carry_out(desk, run_id, _baseline_events())
     return run_id
 
 
 def _finish_rtn(desk: Desk, bits: int) -> int:
     run_id = _submit(desk, {"preset": "rtn", "quantizer": {"bits": bits}})
-    _carry_out(desk, run_id, _rtn_events(bits, limited=True))
+    carry_out(desk, run_id, _rtn_events(bits, limited=True))
     return run_id
 
 
 def _finish_qat(desk: Desk, name: str, *, bits: int, perplexity: float) -> int:
     run_id = _submit(desk, _qat_values(name, bits))
-    _carry_out(desk, run_id, _qat_events(desk, run_id, bits, perplexity))
+    carry_out(desk, run_id, _qat_events(desk, run_id, bits, perplexity))
     return run_id
 
 
@@ -143,13 +143,13 @@ def _fail(desk: Desk) -> int:
         '  File "engine/training/loop.py", line 131, in train\n'
         "    raise Diverged\nengine.errors.Diverged: <b>not bold</b>\n",
     }
-    _carry_out(desk, run_id, _half_done(diverges=True), ending="failed", columns=failure)
+    carry_out(desk, run_id, _half_done(diverges=True), ending="failed", columns=failure)
     return run_id
 
 
 def _cancel(desk: Desk) -> int:
     run_id = _submit(desk, _qat_values("stopped by hand", 4))
-    _carry_out(desk, run_id, _half_done(), ending="cancelled")
+    carry_out(desk, run_id, _half_done(), ending="cancelled")
     return run_id
 
 
@@ -163,7 +163,7 @@ def _qat_values(name: str, bits: int) -> dict[str, Any]:
     }
 
 
-def _carry_out(
+def carry_out(
     desk: Desk,
     run_id: int,
     events: Iterable[Event],
@@ -191,14 +191,15 @@ def _carry_out(
         recorder.finish(ending, **(columns or {}))
 
 
-def _opening() -> Iterator[Event]:
+def open_events() -> Iterator[Event]:
+    """Yield how every run begins."""
     yield EnvironmentSeen(dict(ENVIRONMENT))
     yield StageStarted("load")
     yield Logged("info", "Loaded smollm2-135m-instruct, 134 515 008 weights, float32.")
 
 
 def _baseline_events() -> Iterator[Event]:
-    yield from _opening()
+    yield from open_events()
     yield SizeMeasured(ORIGINAL_BYTES, ORIGINAL_BYTES, 16.0, {"unquantized": ORIGINAL_BYTES})
     yield from _evaluation(18.42, 0.21, None, limited=True)
     yield ResourcesMeasured(900 * MIB, {"load": 1.2, "evaluate": 21.0})
@@ -207,21 +208,21 @@ def _baseline_events() -> Iterator[Event]:
 def _rtn_events(bits: int, *, limited: bool) -> Iterator[Event]:
     perplexity = {2: 412_512.3, 3: 118.9, 4: 21.77, 8: 18.45}[bits]
     divergence = {2: 9.81, 3: 1.92, 4: 0.171, 8: 0.00041}[bits]
-    yield from _opening()
+    yield from open_events()
     yield StageStarted("teach")
     yield StageStarted("initialize", 210)
     yield Progressed("initialize", 210, 210)
-    yield _size(bits)
+    yield size_of(bits)
     yield from _evaluation(perplexity, perplexity / 80, divergence, limited=limited)
     yield ResourcesMeasured(950 * MIB, {"load": 1.1, "initialize": 2.4, "evaluate": 42.0})
 
 
 def _qat_events(desk: Desk, run_id: int, bits: int, perplexity: float) -> Iterator[Event]:
-    yield from _opening()
+    yield from open_events()
     yield StageStarted("teach")
     yield StageStarted("initialize", 210)
-    yield from _training(120)
-    yield _size(bits)
+    yield from train_events(120)
+    yield size_of(bits)
     yield from _evaluation(perplexity, perplexity / 85, 0.05 * 2 ** (4 - bits) * 3, limited=True)
     folder = desk.settings.attempt_folder(run_id, 1)
     (folder / "adapter.safetensors").write_bytes(bytes(range(256)) * 64)
@@ -231,16 +232,17 @@ def _qat_events(desk: Desk, run_id: int, bits: int, perplexity: float) -> Iterat
 
 
 def _half_done(*, diverges: bool = False) -> Iterator[Event]:
-    yield from _opening()
+    yield from open_events()
     yield StageStarted("teach")
     yield StageStarted("initialize", 210)
-    yield from _training(31, total=120)
+    yield from train_events(31, total=120)
     if diverges:
         yield MetricPoint("train/loss", 32, math.nan)
         yield Logged("error", "the training loss is no longer a finite number")
 
 
-def _training(steps: int, total: int | None = None) -> Iterator[Event]:
+def train_events(steps: int, total: int | None = None) -> Iterator[Event]:
+    """Yield so many steps of a training."""
     total = total or steps
     yield StageStarted("train", total)
     yield Logged("debug", "210 adapters of rank 16, 4.88 M trained numbers.")
@@ -257,7 +259,8 @@ def _training(steps: int, total: int | None = None) -> Iterator[Event]:
             yield Logged("info", f"Step {step} of {total}.")
 
 
-def _size(bits: int) -> SizeMeasured:
+def size_of(bits: int) -> SizeMeasured:
+    """Return a size like that of the real model at these bits."""
     effective = bits + (16 + bits) / 64
     weights = int(106e6 * effective / 8)
     kept = 57 * MIB

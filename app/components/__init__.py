@@ -7,6 +7,8 @@ dark mode), `heading.py` (title of a page), `page_load.py` (what is called when 
 `estimate_panel.py` (what a run will cost),
 `spec_panel.py` (YAML with the origin of each line), `draft_keeper.py` (which draft a form is),
 `run_table.py` (queue and history), `leaderboard_table.py` (finished runs), `run_header.py` (state
-and stages of a run), `facts.py` (sections of facts), `log_view.py` (a run's log).
+and stages of a run), `facts.py` (sections of facts), `log_view.py` (a run's log),
+`table_twin.py` (a figure's numbers), `candidate_table.py` and `candidate_view.py` (what a rank
+search evaluated, and one configuration of it).
 Templates are static; data reaches the page through `value` and is set with `textContent`.
 """

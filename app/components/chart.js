@@ -87,7 +87,7 @@ function nearestPoint(event) {
   const area = plot.getBoundingClientRect();
   let best = null;
   (plot._fullData || []).forEach((trace, curve) => {
-    if (trace.visible !== true || !plot._fullLayout) return;
+    if (trace.visible !== true || trace.hoverinfo === 'skip' || !plot._fullLayout) return;
     const axes = axesOf(trace);
     if (!axes) return;
     const px = event.clientX - area.left - axes.x._offset;

@@ -14,6 +14,8 @@ FAST: dict[str, Any] = {
     "concurrency_limit": None,
     "api_visibility": "private",
 }
+# For a listener that answers with an address to leave for, or with nothing to stay.
+TO_PAGE = "(address) => { if (address) location.assign(address); }"
 
 
 def listen_to_load(

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from engine.specs import ExperimentSpec, RankSearchSpec
+from engine.specs import ExperimentSpec, RankEvaluationSpec, RankSearchSpec
 
 FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines", "integers"]
 _WIDEST_DIAL = 8
@@ -137,6 +137,12 @@ def list_search_sections() -> tuple[Section, ...]:
     """Return what a rank search asks beyond its training run: how, and what it compares on."""
     own = RankSearchSpec.model_fields
     return tuple(_build_section(name, own[name]) for name in ("search", "objective"))
+
+
+def build_ranks_field() -> FormField:
+    """Return the list of ranks that an evaluation asks for."""
+    field = _build_field(RankEvaluationSpec.model_fields["ranks"], _Place("ranks", "ranks"))
+    return replace(field, long=True)
 
 
 def list_general() -> tuple[FormField, ...]:

@@ -1,8 +1,9 @@
 """The Run page (`/run?id=12`): one run, live while it runs, the same after a reload.
 
 Handlers read the run's number from the address and the rest from the store, so a second tab or a
-restarted server shows the same. Curves and log are read by the browser from REST. Start with
-`RunPage`; what is said stands in `app.tables`.
+restarted server shows the same. Curves and log are read by the browser from REST. What is shown of
+ranks stands in `run_ranks`, `run_candidates` and `run_choosing`, what is said in `app.tables`.
+Start with `RunPage`.
 """
 
 from __future__ import annotations
@@ -16,38 +17,40 @@ import gradio as gr
 from app.components.chart import PlotlyChart
 from app.components.facts import Facts
 from app.components.log_view import LogView
-from app.components.page_load import FAST, listen_to_load
+from app.components.page_load import FAST, TO_PAGE, listen_to_load
 from app.components.run_header import RunHeader
+from app.pages.run_candidates import (
+    CandidatePanels,
+    build_candidate_panels,
+    evaluate_candidate,
+    find_candidates,
+    find_selected,
+    hide_candidates,
+    read_position,
+    show_candidates,
+)
+from app.pages.run_choosing import build_choice_panels, hide_choice, show_choice, wire_choice
+from app.pages.run_finding import Missing, find_asked_run
+from app.pages.run_ranks import RankPanels, build_rank_panels, hide_ranks, show_ranks
 from app.services import Services
+from app.tables.candidates import find_record
+from app.tables.lineage import Child
 from app.tables.run_facts import Findings, describe_facts
 from app.tables.run_header import describe_header, describe_missing
 from app.tables.sections import show_sections
 from app.tables.spec_section import describe_spec
 from app.text import run as text
-from tasks.store import files, measurements, runs
+from tasks.store import candidates, files, measurements, runs
 from tasks.store.records import TERMINAL_STATES, RunRecord
 
 POLL_SECONDS = 2.0
-LARGEST_ID = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why there is no run to show."""
-
-    title: str
-    hint: str
-
-
-def find_asked_run(services: Services, query: Mapping[str, str]) -> RunRecord | Missing:
-    """Return the run that the address names, or why there is none."""
-    given = (query.get("id") or "").strip()
-    if not given:
-        return Missing(text.NO_ID, text.NO_ID_HINT)
-    if not (given.isascii() and given.isdigit() and 0 < int(given[:12]) <= LARGEST_ID):
-        return Missing(text.BAD_ID.format(given=given[:40]), text.NO_ID_HINT)
-    run = runs.find_run(services.database, int(given))
-    return run or Missing(text.UNKNOWN.format(given=given), text.UNKNOWN_HINT)
+MOST_CHILDREN = 20
+_TO_CANDIDATE = """(position) => {
+  if (!position) return;
+  const query = new URLSearchParams(location.search);
+  query.set('candidate', position);
+  history.replaceState(history.state, '', '?' + query);
+}"""
 
 
 def read_header(services: Services, run: RunRecord | Missing) -> dict[str, Any]:
@@ -59,8 +62,8 @@ def read_header(services: Services, run: RunRecord | Missing) -> dict[str, Any]:
     return describe_header(run, stages, num_before=before)
 
 
-def read_facts(services: Services, run: RunRecord) -> dict[str, Any]:
-    """Return scores, estimates, files, environment and attempts."""
+def read_facts(services: Services, run: RunRecord, children: tuple[Child, ...]) -> dict[str, Any]:
+    """Return what stands beside the figures: scores, relatives, estimates, files, attempts."""
     database = services.database
     baseline = None if run.is_baseline else runs.find_baseline(database, run.baseline_key)
     found = Findings(
@@ -69,14 +72,58 @@ def read_facts(services: Services, run: RunRecord) -> dict[str, Any]:
         baseline_id=baseline.id if baseline else None,
         files=files.list_files(database, run.id),
         attempts=runs.list_attempts(database, run.id),
+        parent=runs.find_run(database, run.parent_id) if run.parent_id else None,
+        children=children,
     )
     return show_sections(describe_facts(run, found))
+
+
+def read_children(services: Services, run: RunRecord) -> tuple[Child, ...]:
+    """Return the newest searches and evaluations that build on a run, with what they found."""
+    database = services.database
+    found = sorted(runs.list_children(database, run.id), key=lambda child: -child.id)
+    return tuple(
+        Child(
+            child,
+            measurements.list_scores(database, child.id),
+            candidates.list_candidates(database, child.id) if child.kind == "search" else (),
+        )
+        for child in found[:MOST_CHILDREN]
+    )
 
 
 def curves_source(run: RunRecord, *, log_scale: bool) -> dict[str, str]:
     """Return where the browser reads the curves; the attempt makes it start again after a retry."""
     query = f"log_scale={str(log_scale).lower()}&attempt={run.attempt}&state={run.state}"
     return {"source_url": f"/api/v1/runs/{run.id}/figures/training?{query}"}
+
+
+def hide_findings() -> list[Any]:
+    """Answer for a page without ranks: rank panels, candidates, choice."""
+    return [*hide_ranks(), *hide_candidates(), *hide_choice()]
+
+
+def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> list[Any]:
+    """Return rank panels, candidates and choice of a run, as the address selects."""
+    if run.kind != "search":
+        return [*show_ranks(services, run), *hide_candidates(), *show_choice(run)]
+    found = find_candidates(services, run)
+    position = find_selected(found, query)
+    record = find_record(found, position)
+    return [
+        *show_ranks(services, run, ranks=record.ranks if record else None),
+        *show_candidates(run, found, position),
+        *hide_choice(),
+    ]
+
+
+def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> str:
+    """Return a text that changes whenever what `show_findings` answers may have changed."""
+    counted = sum(map(sum, (run.rank_counts or {}).get("counts", ())))
+    is_search = run.kind == "search"
+    evaluated = len(candidates.list_candidates(services.database, run.id)) if is_search else 0
+    parts = (run.id, run.attempt, run.state, bool(run.chosen_ranks), counted, evaluated)
+    return " ".join(map(str, (*parts, query.get("candidate", "")[:20])))
 
 
 @dataclass(frozen=True)
@@ -86,37 +133,74 @@ class RunPage:
     services: Services
 
     def load(self, log_scale: bool, request: gr.Request) -> tuple[Any, ...]:  # noqa: FBT001 - Gradio passes values by position
-        """Fill the whole page: header, body, facts, spec, curves, log, timer."""
-        run = find_asked_run(self.services, request.query_params)
+        """Fill the whole page: header, body, facts, spec, curves, log, findings, timer."""
+        query = request.query_params
+        run = find_asked_run(self.services, query)
         header = read_header(self.services, run)
+        hidden = gr.Column(visible=False)
         if isinstance(run, Missing):
             vacant = show_sections(())
-            rest = (vacant, vacant, None, None, gr.Timer(active=False))
-            return (header, gr.Column(visible=False), *rest)
+            rest = (vacant, vacant, None, None, hidden, *hide_findings(), "")
+            return (header, hidden, *rest, gr.Timer(active=False))
+        children = read_children(self.services, run)
         return (
             header,
             gr.Column(visible=True),
-            read_facts(self.services, run),
+            read_facts(self.services, run, children),
             show_sections([describe_spec(run)]),
-            curves_source(run, log_scale=log_scale),
+            curves_source(run, log_scale=log_scale) if run.kind == "experiment" else None,
             {"run_id": run.id, "attempt": run.attempt},
-            gr.Timer(active=run.state not in TERMINAL_STATES),
+            gr.Column(visible=run.kind == "experiment"),
+            *show_findings(self.services, run, query),
+            sign_findings(self.services, run, query),
+            gr.Timer(active=_is_alive(run, children)),
         )
 
-    def tick(self, request: gr.Request) -> tuple[Any, ...]:
-        """Refresh what changes while the run runs: header, facts, log's attempt, timer."""
-        run = find_asked_run(self.services, request.query_params)
+    def tick(self, seen: str, request: gr.Request) -> tuple[Any, ...]:
+        """Refresh what changes while the run or one of its children runs.
+
+        Args:
+            seen: What `sign_findings` said of what the page shows.
+            request: Whose address names the run.
+        """
+        query = request.query_params
+        run = find_asked_run(self.services, query)
         header = read_header(self.services, run)
         if isinstance(run, Missing):
-            return header, show_sections(()), None, gr.Timer(active=False)
-        log = {"run_id": run.id, "attempt": run.attempt}
-        timer = gr.Timer(active=run.state not in TERMINAL_STATES)
-        return header, read_facts(self.services, run), log, timer
+            gone = (header, show_sections(()), None, *hide_findings(), "")
+            return (*gone, gr.Timer(active=False))
+        children = read_children(self.services, run)
+        now = sign_findings(self.services, run, query)
+        findings = show_findings(self.services, run, query) if now != seen else None
+        return (
+            header,
+            read_facts(self.services, run, children),
+            {"run_id": run.id, "attempt": run.attempt},
+            *(findings or [gr.skip()] * len(hide_findings())),
+            now,
+            gr.Timer(active=_is_alive(run, children)),
+        )
 
     def rescale(self, log_scale: bool, request: gr.Request) -> dict[str, str] | None:  # noqa: FBT001 - as above
         """Read the curves again with the other axes."""
         run = find_asked_run(self.services, request.query_params)
         return None if isinstance(run, Missing) else curves_source(run, log_scale=log_scale)
+
+    def select(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        """Show the clicked configuration: rank panels, candidates, and its position as text."""
+        position = read_position(event)
+        run = find_asked_run(self.services, request.query_params)
+        if isinstance(run, Missing) or position is None:
+            return (*[gr.skip()] * (len(hide_ranks()) + len(hide_candidates())), "")
+        findings = show_findings(self.services, run, {"candidate": str(position)})
+        return (*findings[: -len(hide_choice())], str(position))
+
+    def evaluate(self, event: gr.EventData, request: gr.Request) -> tuple[Any, str]:
+        """Queue the evaluation of the configuration whose button was pressed."""
+        run = find_asked_run(self.services, request.query_params)
+        if isinstance(run, Missing):
+            return None, ""
+        return evaluate_candidate(self.services, run, read_position(event))
 
 
 def build(services: Services) -> None:
@@ -126,17 +210,43 @@ def build(services: Services) -> None:
     timer = gr.Timer(POLL_SECONDS)
     with gr.Column(visible=False, elem_id="run-body") as body, gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=420):
-            with gr.Column(elem_classes="bd-card"):
+            search = build_candidate_panels()
+            with gr.Column(elem_classes="bd-card", elem_id="run-training") as training:
                 log_scale = gr.Checkbox(
                     label=text.LOG_SCALE, value=False, container=False, elem_id="log-scale"
                 )
                 curves = PlotlyChart(label=text.CURVES, height=480, elem_id="run-curves")
+            ranks = build_rank_panels()
+            choice = build_choice_panels()
             log = LogView(elem_id="run-log")
             spec = Facts(elem_id="run-spec")
         with gr.Column(scale=2, min_width=360):
             facts = Facts(elem_id="run-facts")
-    whole = [header, body, facts, spec, curves, log, timer]
+    seen = gr.Textbox(visible=False)
+    findings = [*ranks.list_outputs(), *search.list_outputs(), *choice.list_outputs(), seen]
+    whole = [header, body, facts, spec, curves, log, training, *findings, timer]
     listen_to_load(page.load, [log_scale], whole)
     header.acted(page.load, [log_scale], whole, **FAST)
-    timer.tick(page.tick, None, [header, facts, log, timer], **FAST)
+    timer.tick(page.tick, [seen], [header, facts, log, *findings, timer], **FAST)
     log_scale.input(page.rescale, [log_scale], curves, trigger_mode="always_last", **FAST)
+    _wire_candidates(page, ranks, search)
+    wire_choice(services, choice)
+
+
+def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) -> None:
+    selected, target = gr.Textbox(visible=False), gr.Textbox(visible=False)
+    shown = [*ranks.list_outputs(), *search.list_outputs(), selected]
+    for listen in (search.figure.point_click, search.table.chosen):
+        listen(page.select, None, shown, trigger_mode="multiple", **FAST).then(
+            None, [selected], None, js=_TO_CANDIDATE
+        )
+    search.view.evaluate(page.evaluate, None, [search.view, target], **FAST).then(
+        None, [target], None, js=TO_PAGE
+    )
+
+
+def _is_alive(run: RunRecord, children: tuple[Child, ...]) -> bool:
+    """Whether the run or one that builds on it may still change."""
+    return any(
+        each.state not in TERMINAL_STATES for each in (run, *(child.run for child in children))
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.plots.pareto import find_front
-from app.quantities import scale_of, unit_of, write_count, write_score
+from app.quantities import is_share, scale_of, unit_of, write_count, write_fixed, write_score
 from app.text import ranks as text
 from app.theme import SERIES_COLORS
 from tasks.store.records import CandidateRecord
@@ -21,6 +21,7 @@ from tasks.store.records import CandidateRecord
 SEARCHED = frozenset({"random", "hill-climbing", "evolutionary"})
 MOST_POINTS = 2000
 _MILLION = 1e6
+_LOSS_DECIMALS = 4
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 
 
@@ -97,8 +98,12 @@ def name_origin(origin: str) -> str:
 
 
 def describe_error(record: CandidateRecord) -> str:
-    """Return a score with its standard error and unit."""
-    return write_score(record.metric, record.value, record.standard_error)
+    """Return a score with its standard error and unit; a loss so that close ones differ."""
+    if is_share(record.metric) or not math.isfinite(record.value):
+        return write_score(record.metric, record.value, record.standard_error)
+    written = write_fixed(record.value, _LOSS_DECIMALS)
+    error = record.standard_error
+    return written if error is None else f"{written} ± {write_fixed(error, _LOSS_DECIMALS)}"
 
 
 def _find_best(

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from app.plots.pareto import find_front
 from app.quantities import scale_of, unit_of, write_number, write_score
 from app.tables.describing import describe_method
-from app.tables.leaderboard_columns import name_metric, size_of
+from app.tables.leaderboard_columns import size_of
+from app.tables.metrics import name_metric
 from app.text import leaderboard as text
 from app.theme import BITS_SYMBOLS, SERIES_COLORS
 from engine.specs.presets import PRESETS

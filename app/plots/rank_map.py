@@ -15,6 +15,8 @@ from app.theme import color_of_rank
 from engine.models.naming import group_of, split_name
 
 ROW_PIXELS, FRAME_PIXELS = 26, 96
+# As a block computes them; other kinds follow as they come, since checkpoints list them at will.
+_USUAL_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class RankMap:
     """What the figure shows.
 
     Attributes:
-        kinds: Names of the rows, in the model's order.
+        kinds: Names of the rows, from the top.
         blocks: Names of the columns: numbers of blocks, then what stands outside.
         cells: Row by row, the rank of each cell; None where there is no adapter.
         rank_space: Ranks a group may have, the smallest first.
@@ -56,7 +58,7 @@ def read_map(
     for group, rank in found.items():
         for kind, block in _list_places(group, (members or {}).get(group, ())):
             placed[kind, block] = rank
-    kinds = tuple(dict.fromkeys(kind for kind, _ in placed))
+    kinds = tuple(sorted(dict.fromkeys(kind for kind, _ in placed), key=_order_of_kind))
     blocks = tuple(sorted({block for _, block in placed}, key=_order_of_block))
     cells = tuple(tuple(placed.get((kind, block)) for block in blocks) for kind in kinds)
     if blocks == (text.OUTSIDE,):  # groups of a kind have no block in their names
@@ -123,6 +125,11 @@ def _place_layer(name: str) -> tuple[str, str]:
     if block is None:
         return name, text.OUTSIDE
     return group_of(name, "kind"), str(block)
+
+
+def _order_of_kind(kind: str) -> int:
+    name = split_name(kind).kind
+    return _USUAL_KINDS.index(name) if name in _USUAL_KINDS else len(_USUAL_KINDS)
 
 
 def _order_of_block(block: str) -> tuple[int, str]:

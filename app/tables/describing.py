@@ -8,6 +8,8 @@ from engine.specs.presets import Preset, find_preset
 from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
+ADAPTERS = {"lora": "LoRA", "elastic-lora": "NLS"}
+KIND_WORDS = {"search": "rank search", "evaluation": "ranks evaluated"}
 METHOD_AXES = {
     "quantizer": ("grid", "float"),
     "adapter": ("kind", "none"),
@@ -28,9 +30,14 @@ def nominal_bits(run: RunRecord) -> int:
 
 
 def describe_method(run: RunRecord) -> str:
-    """Return the preset's title, or the four axes in a few words where there is no preset."""
+    """Return the preset's title, or the four axes in a few words where there is no preset.
+
+    A run that builds on another is named after the adapters it uses and what it does with them.
+    """
     if run.is_baseline:
         return "16-bit baseline"
+    if run.kind in KIND_WORDS:
+        return f"{_name_adapter(run)}, {KIND_WORDS[run.kind]}"
     preset = find_preset(run.preset or "")
     if preset is not None and _is_still(run, preset):
         return preset.title
@@ -38,7 +45,7 @@ def describe_method(run: RunRecord) -> str:
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):
-        words.append(str(_dig(run.spec, "adapter", "kind")).upper())
+        words.append(_name_adapter(run))
     if words:
         return " + ".join(words)
     method = str(_dig(run.spec, "initialization", "method") or "untuned")
@@ -46,13 +53,30 @@ def describe_method(run: RunRecord) -> str:
 
 
 def describe_setting(run: RunRecord) -> str:
-    """Return what runs must share to be compared: model, evaluation data, part and windows."""
+    """Return what runs must share to be compared: model, evaluation data, windows, benchmarks."""
     data, limit = _dig(run.spec, "evaluation", "data") or {}, _dig(run.spec, "evaluation", "limit")
     source = str(data.get("source", "")).removeprefix("bundled:")
     where = " ".join(str(part) for part in (source, data.get("config"), data.get("split")) if part)
     windows = "all windows" if limit is None else f"{limit} windows"
     length = _dig(run.spec, "evaluation", "max_length")
-    return f"{describe_model(run)} on {where}, {windows} of {length} tokens"
+    text = f"{describe_model(run)} on {where}, {windows} of {length} tokens"
+    return text + _describe_benchmarks(run)
+
+
+def _describe_benchmarks(run: RunRecord) -> str:
+    names = _dig(run.spec, "evaluation", "benchmarks") or ()
+    limit = _dig(run.spec, "evaluation", "benchmark_limit")
+    shots = _dig(run.spec, "evaluation", "num_fewshot")
+    if not names:
+        return ""
+    text = f"; {', '.join(map(str, names))}"
+    text += "" if limit is None else f", first {limit} questions"
+    return text + ("" if shots is None else f", {shots} shots")
+
+
+def _name_adapter(run: RunRecord) -> str:
+    kind = str(_dig(run.spec, "adapter", "kind"))
+    return ADAPTERS.get(kind, kind.upper())
 
 
 def _is_still(run: RunRecord, preset: Preset) -> bool:

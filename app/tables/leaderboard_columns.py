@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.quantities import unit_of, write_seconds
+from app.quantities import is_share, unit_of, write_seconds
 from app.tables.cells import (
     EMPTY,
     Cell,
@@ -22,21 +22,16 @@ from app.tables.cells import (
     text_cell,
 )
 from app.tables.describing import describe_method, describe_model, nominal_bits
+from app.tables.metrics import (
+    MEASURED_AGAINST_BASELINE,
+    explain_metric,
+    name_benchmark,
+    name_metric,
+    order_of_metric,
+)
 from tasks.store.records import LeaderboardRow, ScoreRecord
 
 Align = Literal["text", "number"]
-METRIC_TITLES = {
-    "perplexity": "Perplexity",
-    "kl_divergence": "KL divergence",
-    "top1_agreement": "Top-1 agreement",
-    "loss": "Loss",
-}
-METRIC_MEANINGS = {
-    "perplexity": "How surprised the model is by held-out text",
-    "kl_divergence": "Mean divergence from the 16-bit model's predictions, in nats per token",
-    "top1_agreement": "How often the most likely token is the 16-bit model's",
-}
-MEASURED_AGAINST_BASELINE = frozenset({"kl_divergence", "top1_agreement"})
 
 
 @dataclass(frozen=True)
@@ -70,30 +65,26 @@ def list_columns(rows: Iterable[LeaderboardRow]) -> tuple[Column, ...]:
     compared = {key for row in members for key in row.baseline_scores}
     measured: list[Column] = []
     for key, title in titles.items():
-        measured.append(_score_column(key, title, scores[key]))
+        shown = not _has_normalized(key, titles)
+        measured.append(_score_column(key, title, scores[key], shown=shown))
         if key in compared and scores[key].metric not in MEASURED_AGAINST_BASELINE:
-            measured.append(_delta_column(key, title))
+            measured.append(_delta_column(key, title, scores[key], shown=shown))
     return (*DESCRIPTION, *measured, *COST)
 
 
 def list_score_keys(rows: Iterable[LeaderboardRow]) -> dict[str, str]:
     """Return the scores these runs have, in the order of the columns: key to title.
 
-    Where a metric was measured on several benchmarks, its title names the benchmark too.
+    The title of a benchmark of lm-eval names it, and that of a text where there are several.
     """
     scores = {key: score for row in rows for key, score in row.scores.items()}
     metrics = [score.metric for score in scores.values()]
     titles = {}
     for key, score in sorted(scores.items(), key=_metric_order):
         titles[key] = name_metric(score.metric)
-        if metrics.count(score.metric) > 1:
-            titles[key] += f", {score.benchmark.partition('/')[2] or score.benchmark}"
+        if "/" not in score.benchmark or metrics.count(score.metric) > 1:
+            titles[key] += f", {name_benchmark(score.benchmark)}"
     return titles
-
-
-def name_metric(metric: str) -> str:
-    """Return the metric's title."""
-    return METRIC_TITLES.get(metric, metric.replace("_", " ").capitalize())
 
 
 def size_of(row: LeaderboardRow, part: str) -> float | None:
@@ -102,35 +93,38 @@ def size_of(row: LeaderboardRow, part: str) -> float | None:
     return float(value) if value is not None else None
 
 
-def order_of_metric(metric: str) -> int:
-    """Return where a metric stands among others: the well-known ones first."""
-    order = list(METRIC_TITLES)
-    return order.index(metric) if metric in order else len(order)
-
-
 def _metric_order(item: tuple[str, ScoreRecord]) -> tuple[int, str]:
     return order_of_metric(item[1].metric), item[0]
 
 
-def _score_column(key: str, title: str, score: ScoreRecord) -> Column:
+def _has_normalized(key: str, keys: Iterable[str]) -> bool:
+    """Whether a plain accuracy stands beside the normalized one of its benchmark."""
+    benchmark, _, metric = key.partition("|")
+    return metric == "acc" and f"{benchmark}|acc_norm" in keys
+
+
+def _score_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> Column:
     better = "lower is better" if score.direction == "lower" else "higher is better"
     arrow = "↓" if score.direction == "lower" else "↑"
-    meaning = METRIC_MEANINGS.get(score.metric, f"{title} on {score.benchmark}")
+    meaning = explain_metric(score.metric) or f"{title} on {score.benchmark}"
     return Column(
         f"score:{key}",
         title,
         f"{meaning}; {better}. ± one standard error, n samples.",
         lambda row: score_cell(row.scores.get(key)),
         unit=f"{unit_of(score.metric)} {arrow}".strip(),
+        shown=shown,
     )
 
 
-def _delta_column(key: str, title: str) -> Column:
+def _delta_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> Column:
+    how = "minus" if is_share(score.metric) else "divided by"
     return Column(
         f"delta:{key}",
         f"Δ {title}",
-        f"{title} divided by that of the untuned 16-bit baseline of the same setting.",
+        f"{title} {how} that of the untuned 16-bit baseline of the same setting.",
         lambda row: _delta(row, key),
+        shown=shown,
     )
 
 

@@ -30,7 +30,7 @@ def describe_spec(settings: Settings, spec: Subject) -> str:
 def find_shapes(settings: Settings, spec: Subject) -> ModelShapes | None:
     """Return the sizes of a spec's model, or None where it cannot be read here."""
     try:
-        return load_shapes(settings, spec)  # type: ignore[arg-type]  # reads the model alone
+        return load_shapes(settings, spec)
     except BitdialError:
         return None
 

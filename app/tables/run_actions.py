@@ -18,7 +18,8 @@ def list_actions(run: RunRecord) -> tuple[Action, ...]:
         actions.append("cancel")
     if run.state in TERMINAL_STATES and can_move(run.state, "queued"):
         actions.append("retry")
-    actions.append("clone")
+    if run.kind == "experiment":
+        actions.append("clone")
     if run.state in DELETABLE:
         actions.append("delete")
     return tuple(actions)

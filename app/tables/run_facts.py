@@ -10,22 +10,17 @@ from dataclasses import dataclass
 
 from app.quantities import (
     NOTHING,
-    is_share,
-    unit_of,
     write_bytes,
-    write_count,
     write_fixed,
     write_moment,
-    write_score,
     write_seconds,
     write_span,
 )
-from app.tables.cells import delta_cell
-from app.tables.leaderboard_columns import MEASURED_AGAINST_BASELINE, name_metric, order_of_metric
+from app.tables.lineage import Child, describe_children, describe_origin
+from app.tables.score_section import describe_scores
 from app.tables.sections import Fact, FactRow, Section, build_row
 from app.text import run as text
 from tasks.store.records import (
-    TERMINAL_STATES,
     AttemptRecord,
     FileRecord,
     RunRecord,
@@ -45,6 +40,8 @@ class Findings:
         baseline_id: The baseline's run; None where none is finished.
         files: Its files.
         attempts: Its attempts, oldest first.
+        parent: The run it builds on; None where there is none any more.
+        children: Searches and evaluations that build on it, the newest first.
     """
 
     scores: tuple[ScoreRecord, ...]
@@ -52,40 +49,22 @@ class Findings:
     baseline_id: int | None
     files: tuple[FileRecord, ...]
     attempts: tuple[AttemptRecord, ...]
+    parent: RunRecord | None = None
+    children: tuple[Child, ...] = ()
 
 
 def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
     """Return the sections beside the curves."""
+    origin = describe_origin(run, found.parent)
+    is_parent = origin is None and run.spec.get("adapter", {}).get("kind") == "elastic-lora"
     return (
-        describe_scores(run, found),
+        *([origin] if origin else []),
+        describe_scores(run, found.scores, found.baseline_scores, found.baseline_id),
+        *([describe_children(found.children)] if is_parent or found.children else []),
         describe_estimates(run),
         describe_files(found.files),
         describe_environment(run),
         describe_attempts(found.attempts),
-    )
-
-
-def describe_scores(run: RunRecord, found: Findings) -> Section:
-    """Return scores with error and count, beside the baseline's."""
-    theirs = {(score.benchmark, score.metric): score for score in found.baseline_scores}
-    rows = [
-        _score_row(run, score, theirs.get((score.benchmark, score.metric)))
-        for score in sorted(found.scores, key=lambda score: order_of_metric(score.metric))
-    ]
-    note = ""
-    if rows and not run.is_baseline:
-        note = text.NO_BASELINE
-        if found.baseline_id is not None:
-            note = text.BASELINE_NOTE.format(id=found.baseline_id)
-    empty = text.NO_RESULTS_ENDED if run.state in TERMINAL_STATES else text.NO_RESULTS
-    return Section(
-        "scores",
-        text.RESULTS,
-        tuple(rows),
-        empty,
-        columns=text.SCORE_COLUMNS,
-        numbers=(1, 2, 3),
-        note=note,
     )
 
 
@@ -170,33 +149,6 @@ def describe_attempts(attempts: Sequence[AttemptRecord]) -> Section:
 
 def _write_bits(bits: float | None) -> str:
     return NOTHING if bits is None else write_fixed(bits, 2)
-
-
-def _score_row(run: RunRecord, score: ScoreRecord, baseline: ScoreRecord | None) -> FactRow:
-    arrow = "↓" if score.direction == "lower" else "↑"
-    better = "lower is better" if score.direction == "lower" else "higher is better"
-    where = score.benchmark.partition("/")[2].removeprefix("bundled:") or score.benchmark
-    name = Fact(f"{name_metric(score.metric)} {arrow}", note=where, title=better)
-    value = Fact(
-        _write_with_unit(score),
-        note=f"n = {write_count(score.num_samples)}",
-        mark=text.LIMIT if score.limited else "",
-        title=text.LIMIT_HINT if score.limited else "",
-    )
-    if run.is_baseline or baseline is None:
-        return build_row(name, value, "–", "–")
-    theirs = write_score(score.metric, baseline.value, baseline.standard_error)
-    if score.metric in MEASURED_AGAINST_BASELINE:
-        return build_row(name, value, theirs, "–")
-    delta = delta_cell(score, baseline)
-    return build_row(name, value, theirs, Fact(delta.text, note=delta.note, tone=delta.tone))
-
-
-def _write_with_unit(score: ScoreRecord) -> str:
-    """Write a score with its unit, which a share has already."""
-    text = write_score(score.metric, score.value, score.standard_error)
-    unit = "" if is_share(score.metric) else unit_of(score.metric)
-    return f"{text} {unit}".rstrip()
 
 
 def _estimate_row(

@@ -77,7 +77,12 @@ def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str,
 
 def _plan(run: RunRecord) -> list[str]:
     is_trained = run.spec.get("training", {}).get("method", "none") != "none"
-    return [name for name in text.STAGES if name != "train" or is_trained]
+    wanted = {
+        "train": is_trained and run.kind == "experiment",
+        "search": run.kind == "search",
+        "benchmarks": bool(run.spec.get("evaluation", {}).get("benchmarks")),
+    }
+    return [name for name in text.STAGES if wanted.get(name, True)]
 
 
 def _describe_step(run: RunRecord, name: str, stage: StageRecord | None) -> dict[str, str]:

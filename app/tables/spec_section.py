@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from app.tables.sections import Fact, FactRow, Section, Tool, build_row
 from app.text import run as text
-from engine.specs import ExperimentSpec, ResolvedSpec, iter_provenance
+from engine.specs import ResolvedSpec, iter_provenance, load_spec
+from engine.specs.resolve import INHERITED
 from tasks.store.records import RunRecord
+
+if TYPE_CHECKING:
+    from engine.specs import ExperimentSpec
+
+_TAKEN_OVER = frozenset({*INHERITED, "evaluation", "seed"})
 
 
 def describe_spec(run: RunRecord) -> Section:
@@ -29,9 +36,8 @@ def describe_spec(run: RunRecord) -> Section:
 
 
 def _list_rows(run: RunRecord) -> list[FactRow]:
-    spec = ExperimentSpec.model_validate(run.spec)
     rows = []
-    for path, value, origin in iter_provenance(ResolvedSpec(spec, run.asked, run.preset)):
+    for path, value, origin in _iter_values(run):
         hint = text.ORIGIN_HINTS[origin].format(preset=run.preset)
         badge = Fact(text.ORIGINS[origin], badge=origin, title=hint)
         rows.append(
@@ -39,10 +45,20 @@ def _list_rows(run: RunRecord) -> list[FactRow]:
                 Fact(path, mono=True),
                 Fact(_write(value), mono=True),
                 badge,
-                quiet=origin == "default",
+                quiet=origin in ("default", "parent"),
             )
         )
     return rows
+
+
+def _iter_values(run: RunRecord) -> Iterator[tuple[str, Any, str]]:
+    """Yield path, value and origin; what a run took over from the one it builds on says so."""
+    spec = load_spec(run.spec)
+    # Provenance asks a spec for nothing but its values, whatever its kind.
+    resolved = ResolvedSpec(cast("ExperimentSpec", spec), run.asked, run.preset)
+    for path, value, origin in iter_provenance(resolved):
+        is_taken_over = run.kind != "experiment" and path.partition(".")[0] in _TAKEN_OVER
+        yield path, value, "parent" if is_taken_over and origin == "default" else origin
 
 
 def _write(value: Any) -> str:

@@ -66,3 +66,64 @@ ORIGINS: Final[dict[str, str]] = {
     "most-frequent": "most frequent",
     "lowest-loss": "lowest loss",
 }
+
+# table and view of candidates; handed to the browser as they are
+TABLE: Final[dict[str, str]] = {
+    "caption": "Evaluated configurations, the best first",
+    "choose": "Show configuration {number}",
+}
+CANDIDATE_COLUMNS = ("No.", "Proposed by", "Score", "Examples", "Adapter parameters")
+TOO_MANY = "The best {shown} of {count} configurations; the REST API has all of them."
+CANDIDATE = "Configuration {number}, {origin}"
+EXAMPLES = "{count} examples"
+MARKS: Final[dict[str, str]] = {"best": "best", "front": "front"}
+EVALUATE_COMMAND = "bitdial evaluate {parent} --ranks {ranks}"
+VIEW: Final[dict[str, str]] = {
+    "evaluate": "Evaluate on the benchmarks",
+    "evaluate_hint": "Queues a run that measures these ranks; nothing is trained.",
+    "use": "Use in a new run",
+    "use_hint": "Opens the form with the training run's values and these ranks.",
+    "copy": "Copy as a command",
+    "copied": "Copied",
+}
+
+# lineage
+KINDS: Final[dict[str, str]] = {
+    "experiment": "experiment",
+    "search": "rank search",
+    "evaluation": "ranks evaluated",
+}
+ORIGIN_TITLE = "Builds on"
+PARENT = "Training run"
+PARENT_GONE = "Run {id}, which was deleted"
+RANKS_TITLE = "Ranks"
+STRATEGY = "Strategy"
+STRATEGIES: Final[dict[str, str]] = {
+    "heuristics": "named configurations alone",
+    "random": "random",
+    "hill-climbing": "hill climbing",
+    "evolutionary": "evolutionary (NSGA-II)",
+}
+STRATEGY_WITH_BUDGET = "{name}, up to {count} evaluations"
+CHOSEN_ON = "Chosen on"
+CHOSEN_ON_WHAT = "{examples} of {task}, by {metric}; never the test split"
+HELD_OUT = "held-out training examples"
+VALIDATION = "validation examples"
+CHILDREN = "Searches and evaluations"
+NO_CHILDREN = "Nothing builds on this run yet."
+CHILD_COLUMNS = ("Run", "State", "Best score")
+OF_CONFIGURATIONS = "{metric}, {count} configurations"
+
+# choosing ranks on the page
+CHOOSE = "Choose the ranks"
+CHOOSE_NOTE = (
+    "A search compares configurations of ranks on examples that were never trained on, and "
+    "measures the best one once. Nothing is trained again."
+)
+SEARCH_TITLE = "Search the best ranks"
+SEARCH = "Search"
+EVALUATE_TITLE = "Evaluate ranks of your own"
+EVALUATE = "Evaluate"
+RANKS_HELP = "One of {ranks} for each of {count} groups, {first} first."
+PROBLEM = "This cannot be queued"
+CHOSEN_NOTE = "Chosen on {examples}. Click a point or a number to see its ranks."

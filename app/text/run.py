@@ -37,7 +37,9 @@ STAGES: Final[dict[str, str]] = {
     "teach": "Teach",
     "initialize": "Initialize",
     "train": "Train",
+    "search": "Search",
     "evaluate": "Evaluate",
+    "benchmarks": "Benchmarks",
 }
 
 # curves
@@ -77,6 +79,12 @@ RESULTS = "Scores"
 NO_RESULTS = "Scores appear when the run has been evaluated."
 NO_RESULTS_ENDED = "The run ended before it was evaluated."
 SCORE_COLUMNS = ("Metric", "This run", "Baseline", "Difference")
+SCORE_COLUMNS_BEFORE = ("Metric", "This run", "Before training", "Baseline", "Difference")
+SHOTS = "{count} shots"
+ONE_SHOT = "1 shot"
+FILTER = "filter {name}"
+SPLIT = "{name} split"
+HARNESS = "Benchmarks by {names}."
 LIMIT = "limit"
 LIMIT_HINT = "Measured on a part of the data only."
 BASELINE_NOTE = "The baseline is the untuned 16-bit model, run {id}."
@@ -106,10 +114,16 @@ STILL_RUNNING = "running"
 SPEC = "Spec"
 SPEC_COLUMNS = ("Field", "Value", "From")
 SPEC_NOTE = "Every value this run used, and where it came from."
-ORIGINS: Final[dict[str, str]] = {"set": "set", "preset": "preset", "default": "default"}
+ORIGINS: Final[dict[str, str]] = {
+    "set": "set",
+    "preset": "preset",
+    "parent": "training run",
+    "default": "default",
+}
 ORIGIN_HINTS: Final[dict[str, str]] = {
     "set": "Written by the person who asked.",
     "preset": "From the preset {preset}.",
+    "parent": "As in the training run.",
     "default": "Nobody chose; this is the default.",
 }
 DOWNLOAD_YAML = "Download YAML"

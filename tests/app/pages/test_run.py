@@ -8,7 +8,8 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from app.pages.run import Missing, RunPage, find_asked_run
+from app.pages.run import RunPage
+from app.pages.run_finding import Missing, find_asked_run
 from app.text import run as text
 from tasks import submit
 from tests.filled import Filled
@@ -57,7 +58,7 @@ def test_timer_runs_until_the_run_has_ended(filled: Filled) -> None:
     page = RunPage(filled.services)
     for name, is_active in (("running", True), ("failed", False), ("qat", False)):
         request = ask(id=str(getattr(filled.samples, name)))
-        assert page.tick(request)[-1].active is is_active
+        assert page.tick("", request)[-1].active is is_active
     submit.retry(filled.services.desk, filled.samples.failed)
     again = page.load(log_scale=False, request=ask(id=str(filled.samples.failed)))
     assert again[-1].active is True
@@ -67,7 +68,7 @@ def test_deleted_run_ends_the_polling(filled: Filled) -> None:
     """A tab on a run that was deleted elsewhere says so and stops asking."""
     page, request = RunPage(filled.services), ask(id=str(filled.samples.failed))
     submit.delete(filled.services.desk, filled.samples.failed)
-    header, *_, timer = page.tick(request)
+    header, *_, timer = page.tick("", request)
     assert "There is no run" in header["missing"]["title"]
     assert timer.active is False
 

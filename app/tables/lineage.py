@@ -1,0 +1,114 @@
+"""What a run builds on and what builds on it: training run, searches, evaluations.
+
+Start with `describe_origin`; `describe_children` is the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.plots.candidates import describe_error, read_candidates
+from app.quantities import NOTHING, write_count, write_score
+from app.tables.metrics import name_metric, order_of_metric
+from app.tables.sections import Fact, Section, build_row
+from app.text import ranks as text
+from app.text import runs as runs_text
+from tasks.store.records import CandidateRecord, RunRecord, ScoreRecord
+
+
+@dataclass(frozen=True)
+class Child:
+    """A run that builds on another, with what it found out so far."""
+
+    run: RunRecord
+    scores: tuple[ScoreRecord, ...]
+    candidates: tuple[CandidateRecord, ...]
+
+
+def describe_origin(run: RunRecord, parent: RunRecord | None) -> Section | None:
+    """Return what a search or evaluation builds on and how it chose; None for other runs."""
+    if run.kind == "experiment":
+        return None
+    number = run.spec.get("parent")
+    link = Fact(text.PARENT_GONE.format(id=number))
+    if parent is not None:
+        link = Fact(parent.name, note=f"#{parent.id}", href=f"/run?id={parent.id}")
+    rows = [build_row(text.PARENT, link)]
+    if run.kind == "search":
+        rows += [
+            build_row(text.STRATEGY, _write_strategy(run.spec)),
+            build_row(text.CHOSEN_ON, write_examples(run.spec)),
+        ]
+    else:
+        ranks = ", ".join(map(str, run.spec.get("ranks", ())))
+        rows.append(build_row(text.RANKS_TITLE, Fact(ranks, mono=True)))
+    return Section("origin", text.ORIGIN_TITLE, tuple(rows), "")
+
+
+def describe_children(children: Sequence[Child]) -> Section:
+    """Return the searches and evaluations of a training run, the newest first."""
+    rows = tuple(
+        build_row(
+            Fact(
+                child.run.name,
+                note=f"#{child.run.id} · {text.KINDS[child.run.kind]}",
+                href=f"/run?id={child.run.id}",
+            ),
+            Fact(runs_text.STATES[child.run.state], badge=child.run.state),
+            _find_best(child),
+        )
+        for child in children
+    )
+    return Section(
+        "children",
+        text.CHILDREN,
+        rows,
+        text.NO_CHILDREN,
+        columns=text.CHILD_COLUMNS,
+        numbers=(2,),
+    )
+
+
+def write_examples(spec: dict[str, Any]) -> str:
+    """Say what a search compares configurations on, and that it is never the test split."""
+    objective = spec.get("objective", {})
+    data = spec.get("training", {}).get("data", {})
+    held_out = objective.get("split") == "held-out"
+    counts = [objective.get("limit"), data.get("held_out") if held_out else None]
+    known = [count for count in counts if count]
+    count = write_count(min(known)) if known else ""
+    where = text.HELD_OUT if held_out else text.VALIDATION
+    metric = text.METRICS.get(objective.get("metric", ""), "").lower()
+    examples = " ".join(f"{count} {where}".split())
+    return text.CHOSEN_ON_WHAT.format(examples=examples, task=data.get("task", ""), metric=metric)
+
+
+def _write_strategy(spec: dict[str, Any]) -> str:
+    search = spec.get("search", {})
+    name = text.STRATEGIES.get(search.get("strategy", ""), search.get("strategy", ""))
+    count = search.get("num_evaluations")
+    return text.STRATEGY_WITH_BUDGET.format(name=name, count=write_count(count)) if count else name
+
+
+def _find_best(child: Child) -> Fact:
+    """Return a search's best configuration, or an evaluation's first benchmark."""
+    if child.run.kind == "search":
+        found = read_candidates(
+            child.candidates, chosen=(child.run.chosen_ranks or {}).get("ranks")
+        )
+        if found.best is None:
+            return Fact(NOTHING)
+        best = found.records[found.best]
+        metric = text.METRICS.get(best.metric, best.metric).lower()
+        count = write_count(len(found.records))
+        return Fact(
+            describe_error(best), note=text.OF_CONFIGURATIONS.format(metric=metric, count=count)
+        )
+    final = [score for score in child.scores if score.phase == "final"]
+    if not final:
+        return Fact(NOTHING)
+    score = min(final, key=lambda each: ("/" in each.benchmark, order_of_metric(each.metric)))
+    written = write_score(score.metric, score.value, score.standard_error)
+    return Fact(written, note=f"{score.benchmark.rpartition(':')[2]}, {name_metric(score.metric)}")
