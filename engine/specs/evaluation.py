@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import field_validator
+
 from engine.specs.base import Spec, option
 from engine.specs.data import DataSpec
 
@@ -62,3 +67,11 @@ class EvaluationSpec(Spec):
         "Also measure the benchmarks on the quantized model before it is trained.",
         advanced=True,
     )
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _name_split(cls, value: Any) -> Any:
+        """Naming another text must not turn the held-out split into the one trained on."""
+        if isinstance(value, Mapping) and "split" not in value:
+            return {"split": "test", **value}
+        return value

@@ -65,7 +65,10 @@ PRESETS: tuple[Preset, ...] = (
                 "per_device_train_batch_size": 16,
                 "warmup_ratio": 0.1,
             },
-            "evaluation": {"benchmarks": ["openbookqa"]},
+            "evaluation": {
+                "data": {"source": "Salesforce/wikitext", "config": "wikitext-2-raw-v1"},
+                "benchmarks": ["openbookqa"],
+            },
         },
     ),
 )

@@ -79,3 +79,29 @@ def test_all_problems_at_once(shapes: ModelShapes) -> None:
     """Several misfits are all told."""
     found = problems_of(shapes, "quantizer.group_size=64", "adapter.r=100")
     assert set(found) == {"quantizer.group_size", "adapter.r"}
+
+
+def elastic_problems(shapes: ModelShapes, *overrides: str) -> dict[str, str]:
+    """Return what of a training with elastic adapters does not fit."""
+    base = ("quantizer.group_size=32", "adapter.rank_space=[8, 4, 2]")
+    spec = resolve({"preset": "qat-nls"}, (*base, *overrides)).spec
+    return {problem.field: problem.message for problem in check_fit(spec, shapes)}
+
+
+def test_a_rank_space_above_a_layers_size(shapes: ModelShapes) -> None:
+    """The largest rank of a space is held against the smallest layer, at the space's field."""
+    assert elastic_problems(shapes) == {}
+    message = elastic_problems(shapes, "adapter.rank_space=[64, 8]")["adapter.rank_space"]
+    assert message.startswith("64 is more than model.layers.0.self_attn.k_proj (32 × 64) allows")
+
+
+@pytest.mark.parametrize(("grouping", "num_groups"), [("block", 2), ("kind", 7), ("layer", 14)])
+def test_fixed_ranks_are_one_for_each_group(
+    shapes: ModelShapes, grouping: str, num_groups: int
+) -> None:
+    """A list of the wrong length says both lengths; the right one and none at all are accepted."""
+    fixed = ("adapter.rank_policy=fixed", f"adapter.grouping={grouping}")
+    message = elastic_problems(shapes, *fixed, "adapter.ranks=[8, 4, 2]")["adapter.ranks"]
+    assert f"there are 3 ranks for {num_groups} groups of layers" in message
+    assert elastic_problems(shapes, *fixed, f"adapter.ranks={[4] * num_groups}") == {}
+    assert elastic_problems(shapes, *fixed) == {}

@@ -221,3 +221,10 @@ def test_any_value_resolves_or_is_refused(value: Any, field: str) -> None:
     with contextlib.suppress(SpecError):
         spec = resolve({field: value}).spec
         assert resolve(parse_yaml(to_yaml(spec))).spec == spec
+
+
+def test_another_evaluation_text_is_measured_on_its_test_split() -> None:
+    """Naming a source alone keeps the held-out split; a split that is given counts."""
+    data = resolve({"evaluation": {"data": {"source": "book.txt"}}}).spec.evaluation.data
+    assert (data.source, data.split) == ("book.txt", "test")
+    assert resolve({}, ["evaluation.data.split=train"]).spec.evaluation.data.split == "train"
