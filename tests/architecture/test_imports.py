@@ -11,7 +11,7 @@ import pytest
 
 from tests.architecture.source import ROOT, list_files, name_of, parse
 
-HEAVY = ("torch", "transformers", "datasets", "accelerate")
+HEAVY = ("torch", "transformers", "datasets", "accelerate", "lm_eval", "optuna")
 LIGHT_ROOMS = (
     "app.cli",
     "app.server",
@@ -21,6 +21,7 @@ LIGHT_ROOMS = (
     "tasks.store.runs",
     "engine.specs",
     "engine.estimates",
+    "engine.search.strategies",
     "engine.models.shapes",
 )
 READERS_OF_THE_ENVIRONMENT = {"tasks/settings.py"}

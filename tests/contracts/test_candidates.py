@@ -6,15 +6,18 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from engine.events import CandidateEvaluated, ScoreMeasured
+from tasks.errors import RunNotFound, WrongState
 from tasks.lease import claim_run, give_back
 from tasks.settings import Settings
 from tasks.store import leaderboard, measurements
 from tasks.store.candidates import list_candidates, list_known
 from tasks.store.database import Database
 from tasks.store.recording import Batch, finish, write_batch
-from tasks.store.run_changes import NewRun, create_run
-from tasks.store.runs import list_children
+from tasks.store.run_changes import NewRun, create_run, delete_run, request_cancel, requeue
+from tasks.store.runs import get_run, list_children
 from tests.tasks.builders import make_run
 
 TRIED = CandidateEvaluated((16, 8), 2400, "loss", 1.25, 0.1, 50, "lower", "median", 2.0)
@@ -69,6 +72,22 @@ def test_children_are_listed_oldest_first(database: Database) -> None:
     assert [child.id for child in list_children(database, parent)] == made
     assert [child.kind for child in list_children(database, parent)] == ["search", "search"]
     assert list_children(database, made[0]) == ()
+
+
+def test_a_run_stays_while_others_need_it(database: Database) -> None:
+    """Its files are not taken from unfinished children, nor does anything build on a gone run."""
+    parent = make_run(database)
+    request_cancel(database, parent)
+    child = make_search(database, parent)
+    with pytest.raises(WrongState, match=rf"needed by unfinished runs \({child}\)"):
+        delete_run(database, parent)
+    request_cancel(database, child)
+    delete_run(database, parent)
+    assert get_run(database, child).parent_id is None
+    with pytest.raises(WrongState, match="which was deleted"):
+        requeue(database, child)
+    with pytest.raises(RunNotFound, match=f"there is no run {parent}"):
+        make_search(database, parent)
 
 
 def test_a_score_before_training_stays_off_the_leaderboard(

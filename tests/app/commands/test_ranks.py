@@ -85,7 +85,7 @@ def test_a_bad_request_is_a_sentence(
 
 
 def test_show_tells_what_was_tried_and_chosen(bitdial: Bitdial, desk: Desk, parent: str) -> None:
-    """The best few with their lists, the chosen ranks, how benchmarks were asked, parent, children."""
+    """The best few, the chosen ranks, how benchmarks were asked, and the family."""
     run_id = bitdial("search", parent, "--json").json["id"]
     held = claim_run(desk.database, desk.settings, "host/0", run_id=run_id)
     assert held is not None
