@@ -18,6 +18,8 @@ from app.tables.leaderboard import View, arrange, shown_columns
 from engine.specs import load_spec, to_yaml
 from tasks.store.records import LeaderboardRow, RunRecord, ScoreRecord
 
+UNTOLD = (None, "none")
+
 
 def say(sentence: str, *, file: TextIO | None = None) -> None:
     """Print one line as it is, without any markup; to stdout unless told otherwise."""
@@ -87,8 +89,8 @@ def _describe_harness(score: ScoreRecord) -> list[str]:
     """Say how a benchmark was asked; nothing for text."""
     told = score.details
     words = [f"{told['num_fewshot']}-shot"] if told.get("num_fewshot") is not None else []
-    words += [f"{key} {told[key]}" for key in ("filter", "limit") if told.get(key) is not None]
-    return words + [str(told["harness"])] * bool(told.get("harness"))
+    words += [f"{key} {told[key]}" for key in ("filter", "limit") if told.get(key) not in UNTOLD]
+    return [*words, str(told["harness"])] if told.get("harness") else words
 
 
 def say_estimate(estimate: Any) -> None:
