@@ -10,15 +10,29 @@ import gradio as gr
 import pytest
 
 import app.components
+from app.components.candidate_table import CandidateTable
+from app.components.candidate_view import CandidateView
 from app.components.chart import PlotlyChart
 from app.components.draft_keeper import DraftKeeper
 from app.components.estimate_panel import EstimatePanel
+from app.components.field_note import FieldNote
 from app.components.problem_list import ProblemList
 from app.components.spec_panel import SpecPanel
+from app.components.table_twin import TableTwin
 
 FOLDER = Path(app.components.__file__).parent
 # Those that an event may leave as they are.
-PIECES = (DraftKeeper, EstimatePanel, PlotlyChart, ProblemList, SpecPanel)
+PIECES = (
+    CandidateTable,
+    CandidateView,
+    DraftKeeper,
+    EstimatePanel,
+    FieldNote,
+    PlotlyChart,
+    ProblemList,
+    SpecPanel,
+    TableTwin,
+)
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.__name__)
