@@ -98,13 +98,13 @@ def load_benchmarks(spec: EvaluationSpec, *, mirror: Path | None, data_folder: P
         )
 
 
-def run_benchmarks(  # noqa: PLR0917  the order is that of every measure: what, then on what
+def run_benchmarks(
     benchmarks: Benchmarks,
     split: SplitModel,
+    *,
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
     spec: EvaluationSpec,
-    *,
     phase: Phase,
     progress: Callable[[int, int], None],
 ) -> tuple[ScoreMeasured, ...]:

@@ -34,13 +34,13 @@ def measure_benchmarks(
     """Ask the benchmarks and announce the scores; hold the weights before."""
     if not loaded.benchmarks.names:
         return
-    with session.stage("benchmarks"):
+    with session.stage("benchmarks", loaded.benchmarks.num_questions):
         scores = run_benchmarks(
             loaded.benchmarks,
             installed.split,
-            loaded.model.model,
-            loaded.model.tokenizer,
-            session.spec.evaluation,
+            model=loaded.model.model,
+            tokenizer=loaded.model.tokenizer,
+            spec=session.spec.evaluation,
             phase=phase,
             progress=session.progress("benchmarks"),
         )

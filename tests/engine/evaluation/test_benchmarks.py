@@ -8,6 +8,7 @@ import math
 import os
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def run(
     loaded = load_benchmarks(spec, mirror=mirror, data_folder=data_folder)
     model = make_llama()
     return run_benchmarks(
-        loaded, SplitModel(model), model, make_tokenizer(), spec, phase="final",
+        loaded, SplitModel(model), model=model, tokenizer=make_tokenizer(), spec=spec, phase="final",
         progress=lambda done, total: told.append((done, total)) if told is not None else None,
     )  # fmt: skip
 
@@ -124,9 +125,16 @@ def test_asked_twice(data_mirror: Path, data_folder: Path) -> None:
     spec = EvaluationSpec(benchmarks=("arc_easy",), benchmark_limit=6, num_fewshot=2)
     loaded = load_benchmarks(spec, mirror=data_mirror, data_folder=data_folder)
     model = make_llama()
-    asked = (loaded, SplitModel(model), model, make_tokenizer(), spec)
-    before = run_benchmarks(*asked, phase="before", progress=lambda _done, _total: None)
-    final = run_benchmarks(*asked, phase="final", progress=lambda _done, _total: None)
+    ask = partial(
+        run_benchmarks,
+        loaded,
+        SplitModel(model),
+        model=model,
+        tokenizer=make_tokenizer(),
+        spec=spec,
+        progress=lambda _done, _total: None,
+    )
+    before, final = ask(phase="before"), ask(phase="final")
     assert {score.phase for score in before} == {"before"}
     assert [score.value for score in before] == [score.value for score in final]
 
@@ -149,7 +157,7 @@ def test_leaves_no_trace(
     loaded = load_benchmarks(spec, mirror=data_mirror, data_folder=data_folder)
     split = SplitModel(model)
     run_benchmarks(
-        loaded, split, model, tokenizer, spec, phase="final",
+        loaded, split, model=model, tokenizer=tokenizer, spec=spec, phase="final",
         progress=lambda done, _total: print("heard", done),  # noqa: T201
     )  # fmt: skip
     assert state() == before
@@ -170,7 +178,13 @@ def test_stop(data_mirror: Path, data_folder: Path) -> None:
 
     with pytest.raises(InterruptedError):
         run_benchmarks(
-            loaded, SplitModel(model), model, make_tokenizer(), spec, phase="final", progress=stop
+            loaded,
+            SplitModel(model),
+            model=model,
+            tokenizer=make_tokenizer(),
+            spec=spec,
+            phase="final",
+            progress=stop,
         )
     assert model.training
 
