@@ -7,6 +7,7 @@ measures what its spec asks for, once. Start with `run_rank_search`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -253,6 +254,9 @@ class _Judge:
 
 
 def _cost(found: CandidateEvaluated) -> float:
+    """Return what is to be small; infinite where there was no number."""
+    if not math.isfinite(found.value):
+        return math.inf
     return found.value if found.direction == "lower" else -found.value
 
 

@@ -67,6 +67,12 @@ def submit_search(
         ModelError: When its model cannot be found.
     """
     trained = _get_trained(desk, parent_id)
+    if trained.adapter.rank_policy == "fixed":
+        raise SpecError.at(
+            "parent",
+            f"run {parent_id} trained one configuration of ranks only; search one trained with "
+            "adapter.rank_policy uniform or sandwich",
+        )
     wanted = _name_strategy({**values, "parent": parent_id})
     spec = resolve_child(RankSearchSpec, trained.spec, wanted)
     _check_objective(trained, spec.objective)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +239,16 @@ def test_every_strategy_chooses_the_best_it_saw(room: Room, strategy: str, metri
     sign = 1 if metric == "loss" else -1
     best = min(found, key=lambda each: (sign * each.value, each.adapter_parameters))
     assert chosen(events) == best.ranks
+
+
+def test_what_is_no_number_is_never_chosen(room: Room) -> None:
+    """A configuration known to have no loss comes first and loses to every other."""
+    first = candidates(room.search("first"))[0]
+    known = {first.ranks: replace(first, value=math.nan)}
+    events = room.search("no number", known=known)
+    found = candidates(events)
+    assert math.isnan(found[0].value)
+    assert chosen(events) == min(found[1:], key=lambda each: each.value).ranks
 
 
 def test_the_test_split_is_never_looked_at_before_the_choice(room: Room) -> None:

@@ -148,6 +148,15 @@ def test_only_finished_elastic_adapters_are_searched(desk: Desk) -> None:
         submit_search(desk, parent, {"model": {"source": "other"}})
 
 
+def test_a_run_of_fixed_ranks_has_nothing_to_search(desk: Desk) -> None:
+    """Ranks that were never trained are not searched; measuring given ones is still allowed."""
+    fixed = {"kind": "elastic-lora", "rank_policy": "fixed"}
+    parent = make_parent(desk, adapter=fixed)
+    with pytest.raises(SpecError, match="trained one configuration of ranks only"):
+        submit_search(desk, parent, {})
+    assert submit_evaluation(desk, parent, {"ranks": "maximal"}).kind == "evaluation"
+
+
 def test_the_groups_come_from_the_shapes_where_the_run_did_not_tell(desk: Desk) -> None:
     """A run that recorded no ranks has as many groups as its model has blocks."""
     parent = make_parent(desk)

@@ -51,9 +51,14 @@ def run(
     loaded = load_benchmarks(spec, mirror=mirror, data_folder=data_folder)
     model = make_llama()
     return run_benchmarks(
-        loaded, SplitModel(model), model=model, tokenizer=make_tokenizer(), spec=spec, phase="final",
+        loaded,
+        SplitModel(model),
+        model=model,
+        tokenizer=make_tokenizer(),
+        spec=spec,
+        phase="final",
         progress=lambda done, total: told.append((done, total)) if told is not None else None,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", ["openbookqa", "arc_easy", "winogrande"])
