@@ -49,7 +49,7 @@ _TO_CANDIDATE = """(position) => {
   if (!position) return;
   const query = new URLSearchParams(location.search);
   query.set('candidate', position);
-  history.replaceState(history.state, '', '?' + query);
+  history.replaceState(history.state, '', location.pathname + '?' + query);
 }"""
 
 
