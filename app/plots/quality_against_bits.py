@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from app.plots.pareto import find_front
 from app.quantities import scale_of, unit_of, write_number, write_score
-from app.tables.describing import describe_method
+from app.tables.describing import KIND_WORDS, describe_method
 from app.tables.leaderboard_columns import size_of
 from app.tables.metrics import name_metric
 from app.text import leaderboard as text
@@ -172,7 +172,7 @@ def _order_methods(methods: set[str]) -> list[str]:
 
 def _number_of(method: str) -> int:
     """Return a number that stays the method's own, whatever else is drawn."""
-    titles = [preset.title for preset in PRESETS]
+    titles = [*(preset.title for preset in PRESETS), *(f"NLS, {w}" for w in KIND_WORDS.values())]
     if method in titles:
         return titles.index(method)
     return len(titles) + sum(map(ord, method)) % len(SERIES_COLORS)

@@ -84,7 +84,9 @@ def _build_row(run: RunRecord, score: ScoreRecord, *, theirs: Scores, before: Sc
     cells = [_name_cell(score), _value_cell(score)]
     if before:
         cells += [_narrow(_other_cell(score, each)) for each in (before.get(key), baseline)]
-        cells[1] = _narrow(cells[1])
+        name, value = cells[:2]
+        cells[0] = replace(name, note=f"{name.note}, {value.note}")
+        cells[1] = _narrow(value)
     else:
         cells.append(_other_cell(score, baseline))
     cells.append(_delta_cell(score, baseline))
@@ -117,13 +119,12 @@ def _other_cell(score: ScoreRecord, other: ScoreRecord | None) -> Fact:
 
 
 def _narrow(cell: Fact) -> Fact:
-    """Put the error under the value, where there are many columns."""
+    """Put the error alone under the value, where there are many columns."""
     value, plus_minus, error = cell.text.partition(" ± ")
     if not plus_minus:
         return cell
     unit = " %" if error.endswith(" %") else ""
-    note = f"± {error.removesuffix(' %')}"
-    return replace(cell, text=value + unit, note=", ".join(filter(None, (note, cell.note))))
+    return replace(cell, text=value + unit, note=f"± {error.removesuffix(' %')}")
 
 
 def _delta_cell(score: ScoreRecord, baseline: ScoreRecord | None) -> Fact:
