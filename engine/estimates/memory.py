@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.estimates.speed import SpeedBasis
-from engine.estimates.workload import count_workload
+from engine.estimates.workload import count_workload, longest_row
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import IntegerQuantizer, NoAdapter, QatTraining, Subject
@@ -85,7 +85,7 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     eval_tokens = evaluation.per_device_eval_batch_size * evaluation.max_length
     needed = eval_tokens * per_token // num_blocks
     if isinstance(spec.training, QatTraining):
-        tokens = spec.training.per_device_train_batch_size * spec.training.max_length
+        tokens = spec.training.per_device_train_batch_size * longest_row(spec.training)
         needed = max(needed, tokens * per_token)
     return stored * needed
 

@@ -43,6 +43,17 @@ TASK_TOKENS: Mapping[str, int] = MappingProxyType(
     }
 )
 """Mean tokens of a training example with SmolLM2's tokenizer; measured, but for hellaswag's."""
+TASK_LONGEST: Mapping[str, int] = MappingProxyType(
+    {
+        "openbookqa": 80,
+        "arc_challenge": 144,
+        "arc_easy": 124,
+        "winogrande": 48,
+        "hellaswag": 240,
+        "gsm8k": 543,
+    }
+)
+"""Tokens of the longest training example, as above."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,13 @@ def count_workload(spec: Subject) -> Workload:
         benchmark_tokens=benchmark_tokens,
         is_guess=guessed,
     )
+
+
+def longest_row(training: QatTraining) -> int:
+    """Return the most tokens a row of training data has: what memory must hold."""
+    if isinstance(training.data, TaskData):
+        return min(training.max_length, TASK_LONGEST[training.data.task])
+    return training.max_length
 
 
 def _passes_per_step(spec: Subject) -> int:

@@ -7,9 +7,9 @@ import pytest
 from engine.estimates.benchmarks import KNOWN, count_benchmarks
 from engine.estimates.duration import estimate_duration
 from engine.estimates.speed import PastRun, SpeedBasis, learn_speed
-from engine.estimates.workload import count_workload
+from engine.estimates.workload import count_workload, longest_row
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import EvaluationSpec, ExperimentSpec, resolve
+from engine.specs import EvaluationSpec, ExperimentSpec, QatTraining, resolve
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,17 @@ def test_a_task_trains_on_its_examples_without_those_held_out() -> None:
     assert not work.is_guess
     sandwich = count_workload(spec_of("adapter.rank_policy=sandwich"))
     assert sandwich.train_tokens == 3 * work.train_tokens
+
+
+def test_memory_is_that_of_the_longest_example() -> None:
+    """OpenBookQA's longest example has 80 tokens: a window length above that needs no more."""
+    training = {length: spec_of(f"training.max_length={length}").training for length in (64, 256)}
+    found = {
+        length: longest_row(each)
+        for length, each in training.items()
+        if isinstance(each, QatTraining)
+    }
+    assert found == {64: 64, 256: 80}
 
 
 def test_the_time_of_benchmarks_is_learned_from_past_runs() -> None:
