@@ -95,7 +95,8 @@ class RanksSampled:
     Attributes:
         groups: Names of the G groups, in the model's order ("block 0", "self_attn.q_proj").
         rank_space: The R ranks, the largest first.
-        counts: (G, R) optimizer steps.
+        counts: (G, R) optimizer steps in which the group was trained at the rank; a step that
+            trains several configurations counts for each of their ranks.
     """
 
     groups: tuple[str, ...]

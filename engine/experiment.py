@@ -51,7 +51,8 @@ def _run(session: Session, spec: ExperimentSpec) -> None:
     taught = teach(session, loaded, training)
     installed, groups = start(session, loaded)
     if training is not None and taught.training is not None:
-        if spec.evaluation.before_training:
+        # whoever goes on from a checkpoint was measured before its first step
+        if spec.evaluation.before_training and session.workspace.resume_from is None:
             with held(installed.layers, installed.split.head_weight.dtype):
                 measure_benchmarks(session, loaded, installed, phase="before")
         policy = None

@@ -17,15 +17,16 @@ import torch
 
 from engine.data.tasks import Example, load_examples
 from engine.data.windows import spread
-from engine.errors import CheckpointError, SpecError
+from engine.errors import CheckpointError, Diverged, SpecError
 from engine.evaluation.choices import mean_over_examples, score_examples
 from engine.events import CandidateEvaluated, FileWritten, Listener, Logged, Progressed, RanksChosen
 from engine.experiment import RESULT_FILE
 from engine.initialize.catalogue import Installed
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups
-from engine.result import load_result, measure_size, save_extracted
+from engine.result import check_codes, load_result, measure_size, save_extracted
 from engine.search.heuristics import list_starts
+from engine.search.objective import check_objective
 from engine.search.rank_history import RankHistory, load_history
 from engine.search.spaces import Ranks
 from engine.search.strategies import count_evaluations, run_strategy
@@ -123,21 +124,16 @@ def _load_objective(session: Session, spec: RankSearchSpec) -> tuple[Example, ..
         raise SpecError.at(
             "parent", "was not trained on a task; ranks are chosen on a task's examples"
         )
-    if spec.objective.split == "validation":
-        return load_examples(
-            data,
-            split="validation",
-            field="objective.split",
-            data_folder=session.workspace.data_folder,
-            mirror=session.workspace.mirror,
-        )
-    if not data.held_out:
-        raise SpecError.at(
-            "objective.split",
-            "the training run held nothing out; choose validation, or train with "
-            "training.data.held_out",
-        )
-    return ()
+    check_objective(data, spec.objective)
+    if spec.objective.split == "held-out":
+        return ()
+    return load_examples(
+        data,
+        split="validation",
+        field="training.data",
+        data_folder=session.workspace.data_folder,
+        mirror=session.workspace.mirror,
+    )
 
 
 def _prepare(session: Session, parent: ParentFiles) -> _Bench:
@@ -150,6 +146,7 @@ def _prepare(session: Session, parent: ParentFiles) -> _Bench:
     if groups is None:
         raise SpecError.at("parent", "has no elastic adapter; train one with adapter elastic-lora")
     load_result(parent.result, installed.layers)
+    check_codes(parent.result, installed.layers)
     return _Bench(loaded, installed, groups, taught.text)
 
 
@@ -164,8 +161,6 @@ def _choose(
 ) -> Ranks:
     """Carry out the search and return its best: of equals the one with the fewest parameters."""
     space = bench.groups.space
-    if history is not None and (history.groups, history.rank_space) != (space.groups, space.ranks):
-        raise CheckpointError("the training run's history is of other groups of layers")
     places = spread(torch.arange(len(examples)), spec.objective.limit)
     used = tuple(examples[place] for place in places.tolist())
     judge = _Judge(session, spec, bench, examples=used, known=known)
@@ -212,8 +207,17 @@ class _Judge:
         return _cost(found)
 
     def find_best(self) -> Ranks:
-        """Return the configuration with the lowest cost."""
+        """Return the configuration with the lowest cost.
+
+        Raises:
+            Diverged: When none has a finite one.
+        """
         best = min(self._found.values(), key=lambda each: (_cost(each), each.adapter_parameters))
+        if math.isinf(_cost(best)):
+            raise Diverged(
+                f"none of {len(self._found)} configurations has a finite {best.metric}; train "
+                "again with a lower training.learning_rate"
+            )
         self._session.listener(
             Logged(
                 "info",

@@ -23,6 +23,8 @@ from engine.teacher.cache import Tensors, write_tensors
 
 BYTES_UNQUANTIZED = 2
 RESULT_FORMAT = "bitdial-result-2"
+MAX_OTHER_CODES = 1e-3
+"""Share of codes that may differ: ties that another device or thread count rounds otherwise."""
 
 
 def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> SizeMeasured:
@@ -118,21 +120,43 @@ def load_result(path: Path, layers: Layers) -> None:
             value.data.copy_(tensors[f"{name}/{key}"])
 
 
+def check_codes(path: Path, layers: Layers) -> None:
+    """Make sure that layers give the codes of a result, at the ranks it was saved at.
+
+    They do not where the frozen weights under the adapters are others: a model of another revision,
+    or a compensated start that came out differently on this machine.
+
+    Raises:
+        CheckpointError: When more codes differ than rounding explains.
+    """
+    tensors = _read(path)
+    different = total = 0
+    for name, layer in layers.items():
+        codes = _codes(layer).get("codes")
+        if codes is not None:
+            different += int((codes.cpu() != tensors[f"{name}/codes"]).sum())
+            total += codes.numel()
+    if different > MAX_OTHER_CODES * total:
+        raise CheckpointError(
+            f"{different / total:.1%} of the integer weights differ from those of {path.name}; the "
+            "model or its start is not the one that was trained"
+        )
+
+
 def load_extracted(path: Path, layers: Layers) -> None:
     """Give layers the adapters of an extracted file, each of its own fixed rank, and its ranges.
 
     Args:
         path: Written by `save_extracted`.
-        layers: Installed without adapters from the same quantizer; changed in place.
+        layers: Installed without adapters from the same quantizer and brought to the same start;
+            changed in place.
 
     Raises:
-        CheckpointError: When the file is missing, damaged, or of other layers.
+        CheckpointError: When the file is missing, damaged, of other layers, or of another start.
     """
+    load_result(path, layers)
     tensors = _read(path)
     for name, layer in layers.items():
-        if layer.ranges is not None:
-            for key, value in layer.ranges.named_parameters():
-                value.data.copy_(tensors[f"{name}/ranges.{key}"])
         if f"{name}/adapter.a" in tensors:
             rank = len(tensors[f"{name}/adapter.a"])
             spec = LoraAdapter(r=rank, lora_alpha=rank)
@@ -143,6 +167,7 @@ def load_extracted(path: Path, layers: Layers) -> None:
             pair.is_absorbed = bool(tensors[f"{name}/adapter.is_absorbed"])
             layer.adapter = pair.to(layer.weight.device)
             layer.active_rank = rank
+    check_codes(path, layers)
 
 
 def _read(path: Path) -> Tensors:

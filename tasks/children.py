@@ -14,6 +14,7 @@ from engine.errors import SpecError
 from engine.estimates.rank_space import list_groups
 from engine.models.shapes import ModelShapes
 from engine.search.heuristics import find_named
+from engine.search.objective import check_objective
 from engine.search.spaces import Ranks, check_ranks
 from engine.specs import (
     ElasticLoraAdapter,
@@ -32,9 +33,6 @@ from tasks.prediction import list_unknown, load_shapes
 from tasks.requests import queue_child
 from tasks.store.records import RunRecord
 from tasks.store.runs import get_run
-
-WITHOUT_VALIDATION = frozenset({"gsm8k"})
-"""Tasks whose data set has no validation split; the catalogue of `engine.data` has them all."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +151,7 @@ def _check_objective(trained: _Trained, objective: ObjectiveSpec) -> None:
             f"run {run_id} was not trained on a task; ranks are chosen on a task's examples "
             "(training.data.kind task)",
         )
-    if objective.split == "held-out":
-        if not data.held_out:
-            raise SpecError.at(
-                "objective.split",
-                f"run {run_id} held nothing out; choose validation, or train with "
-                "training.data.held_out",
-            )
-    elif data.source is not None or data.task in WITHOUT_VALIDATION:
-        what = "a file of one's own" if data.source else data.task
-        instead = "choose held-out" if data.held_out else "train with training.data.held_out"
-        raise SpecError.at("objective.split", f"{what} has no validation split; {instead}")
+    check_objective(data, objective)
 
 
 def _check_benchmarks(desk: Desk, spec: RankSearchSpec | RankEvaluationSpec) -> None:

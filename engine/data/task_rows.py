@@ -25,12 +25,12 @@ _BRACKETS = re.compile(r"\[.*?\]")
 
 def read_openbookqa(row: dict[str, Any]) -> tuple[Candidates, int]:
     """Continue the stem with each choice."""
-    return _choices(row["question_stem"], row)
+    return _choices(_text(row, "question_stem"), row)
 
 
 def read_arc(row: dict[str, Any]) -> tuple[Candidates, int]:
     """Ask the question and answer with each choice; labels are letters or digits."""
-    return _choices(f"Question: {row['question']}\nAnswer:", row)
+    return _choices(f"Question: {_text(row, 'question')}\nAnswer:", row)
 
 
 def read_winogrande(row: dict[str, Any]) -> tuple[Candidates, int]:
@@ -40,19 +40,20 @@ def read_winogrande(row: dict[str, Any]) -> tuple[Candidates, int]:
     spacing, so that the text is the sentence; lm-eval always puts a space there, which differs
     where a comma follows.
     """
-    sentence = str(row["sentence"])
+    sentence = _text(row, "sentence")
     before, blank, after = sentence.partition(BLANK)
     if not blank or not after.strip():
         raise ValueError(f"the sentence has no blank ({BLANK}) with text after it")
     gold = _place(str(row["answer"]).strip(), ["1", "2"])
-    options = (str(row["option1"]), str(row["option2"]))
+    options = (_text(row, "option1"), _text(row, "option2"))
     return tuple((before + option, after.rstrip()) for option in options), gold
 
 
 def read_hellaswag(row: dict[str, Any]) -> tuple[Candidates, int]:
     """Continue the activity's beginning with each ending."""
-    beginning = f"{row['activity_label']}: {row['ctx_a']} {row['ctx_b'].capitalize()}"
-    endings = [str(ending) for ending in row["endings"]]
+    words = {column: _text(row, column) for column in ("activity_label", "ctx_a", "ctx_b")}
+    beginning = f"{words['activity_label']}: {words['ctx_a']} {words['ctx_b'].capitalize()}"
+    endings = _texts(row, "endings")
     gold = _place(str(row["label"]).strip(), [str(place) for place in range(len(endings))])
     context = clean_wikihow(beginning)
     return tuple((context, f" {clean_wikihow(ending)}") for ending in endings), gold
@@ -60,7 +61,7 @@ def read_hellaswag(row: dict[str, Any]) -> tuple[Candidates, int]:
 
 def read_gsm8k(row: dict[str, Any]) -> tuple[Candidates, int]:
     """Ask the question and answer with the whole solution, its "#### number" included."""
-    return ((f"Question: {row['question']}\nAnswer:", f" {row['answer']}"),), 0
+    return ((f"Question: {_text(row, 'question')}\nAnswer:", f" {_text(row, 'answer')}"),), 0
 
 
 def clean_wikihow(text: str) -> str:
@@ -70,12 +71,27 @@ def clean_wikihow(text: str) -> str:
 
 
 def _choices(context: str, row: dict[str, Any]) -> tuple[Candidates, int]:
-    texts = [str(text) for text in row["choices"]["text"]]
-    labels = [str(label) for label in row["choices"]["label"]]
+    texts, labels = _texts(row["choices"], "text"), _texts(row["choices"], "label")
     if len(texts) != len(labels):
         raise ValueError(f"it has {len(texts)} choices and {len(labels)} labels")
     gold = _place(str(row["answerKey"]).strip(), labels)
     return tuple((context, f" {text}") for text in texts), gold
+
+
+def _text(row: dict[str, Any], column: str) -> str:
+    """Return a column's text; a missing value must not become the word None."""
+    value = row[column]
+    if not isinstance(value, str):
+        raise ValueError(f"{column} holds no text")
+    return value
+
+
+def _texts(row: dict[str, Any], column: str) -> list[str]:
+    """Return a column's texts; one text must not become its letters."""
+    values = row[column]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{column} holds no list of texts")
+    return values
 
 
 def _place(label: str, labels: list[str]) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from engine.estimates.task_lengths import TASK_TOKENS
 from engine.specs import EvaluationSpec
 
 
@@ -22,27 +23,26 @@ class Questions:
         count: Questions of the split that is asked.
         tokens: Mean tokens of a question with all its answers, or of what is read and written.
         shots: Solved examples before each question where the spec says nothing else.
-        shot_tokens: Mean tokens of a solved example.
     """
 
     count: int
     tokens: int
     shots: int
-    shot_tokens: int
 
 
 KNOWN: Mapping[str, Questions] = MappingProxyType(
     {
-        "openbookqa": Questions(500, 21, 0, 16),
-        "arc_challenge": Questions(1_172, 51, 0, 37),
-        "arc_easy": Questions(2_376, 41, 0, 32),
-        "winogrande": Questions(1_267, 45, 0, 24),
-        "hellaswag": Questions(10_042, 160, 0, 90),
-        "gsm8k": Questions(1_319, 194, 5, 190),
+        "openbookqa": Questions(500, 21, 0),
+        "arc_challenge": Questions(1_172, 51, 0),
+        "arc_easy": Questions(2_376, 41, 0),
+        "winogrande": Questions(1_267, 45, 0),
+        "hellaswag": Questions(10_042, 160, 0),
+        "gsm8k": Questions(1_319, 194, 5),
     }
 )
 WRITTEN = frozenset({"gsm8k"})
-GUESSED = Questions(1_000, 200, 0, 100)
+GUESSED = Questions(1_000, 200, 0)
+GUESSED_SHOT = 100
 
 
 def count_benchmarks(spec: EvaluationSpec) -> tuple[int, bool]:
@@ -53,5 +53,5 @@ def count_benchmarks(spec: EvaluationSpec) -> tuple[int, bool]:
         is_guess = is_guess or name not in KNOWN or name in WRITTEN
         count = min(questions.count, spec.benchmark_limit or questions.count)
         shots = questions.shots if spec.num_fewshot is None else spec.num_fewshot
-        total += count * (questions.tokens + shots * questions.shot_tokens)
+        total += count * (questions.tokens + shots * TASK_TOKENS.get(name, GUESSED_SHOT))
     return total, is_guess

@@ -7,53 +7,19 @@ data set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from types import MappingProxyType
 
 from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
+from engine.estimates.task_lengths import TASK_EXAMPLES, TASK_LONGEST, TASK_TOKENS
 from engine.specs import DataAware, DataSpec, ElasticLoraAdapter, QatTraining, Subject, TaskData
 
 CHARACTERS_PER_TOKEN = 4.1
 """Measured on English technical text with the tokenizer of SmolLM2."""
 GUESSED_TOKENS = 1_000_000
 SANDWICH_PASSES = 3
-TASK_EXAMPLES: Mapping[str, int] = MappingProxyType(
-    {
-        "openbookqa": 4_957,
-        "arc_challenge": 1_119,
-        "arc_easy": 2_251,
-        "winogrande": 9_248,
-        "hellaswag": 39_905,
-        "gsm8k": 7_473,
-    }
-)
-"""Training examples of each task's own data set."""
-TASK_TOKENS: Mapping[str, int] = MappingProxyType(
-    {
-        "openbookqa": 16,
-        "arc_challenge": 37,
-        "arc_easy": 32,
-        "winogrande": 24,
-        "hellaswag": 90,
-        "gsm8k": 190,
-    }
-)
-"""Mean tokens of a training example with SmolLM2's tokenizer; measured, but for hellaswag's."""
-TASK_LONGEST: Mapping[str, int] = MappingProxyType(
-    {
-        "openbookqa": 80,
-        "arc_challenge": 144,
-        "arc_easy": 124,
-        "winogrande": 48,
-        "hellaswag": 240,
-        "gsm8k": 543,
-    }
-)
-"""Tokens of the longest training example, as above."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ def find_front(costs: Sequence[float], sizes: Sequence[float]) -> tuple[int, ...
     """Return the indices of the points that no other dominates, the smallest first.
 
     A point dominates another when it is nowhere higher and somewhere lower. Equal points stand
-    together; a cost that is no finite number is on no front.
+    together; what is no finite number is on no front. Takes n log n steps.
 
     Args:
         costs: (N,) what is to be low.
@@ -19,7 +19,7 @@ def find_front(costs: Sequence[float], sizes: Sequence[float]) -> tuple[int, ...
     points = [
         (size, cost, index)
         for index, (cost, size) in enumerate(zip(costs, sizes, strict=True))
-        if math.isfinite(cost)
+        if math.isfinite(cost) and math.isfinite(size)
     ]
     front: list[int] = []
     last = (math.inf, math.inf)

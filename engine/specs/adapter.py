@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from engine.specs.base import Spec, option
@@ -18,6 +18,26 @@ Grouping = Literal["block", "kind", "layer"]
 RankPolicy = Literal["uniform", "sandwich", "fixed"]
 SubAdapter = Literal["maximal", "median", "minimal"]
 MAX_RANK = 4096
+
+
+def _placement() -> Any:
+    return option(
+        "absorbed",
+        "Placement",
+        "absorbed adds the pair before rounding, so that it vanishes into the integer weights; "
+        "parallel adds it to the layer's output and is kept beside them.",
+        advanced=True,
+    )
+
+
+def _target_modules() -> Any:
+    return option(
+        ("*",),
+        "Adapted layers",
+        "Which of the quantized layers get a pair, by name with shell wildcards, one per line.",
+        advanced=True,
+        min_length=1,
+    )
 
 
 class NoAdapter(Spec):
@@ -35,23 +55,11 @@ class LoraAdapter(Spec):
     r: int = option(
         16, "Rank", "Rank of every pair; at most the smaller side of the layer.", ge=1, le=MAX_RANK
     )
-    placement: Placement = option(
-        "absorbed",
-        "Placement",
-        "absorbed adds the pair before rounding, so that it vanishes into the integer weights; "
-        "parallel adds it to the layer's output and is kept beside them.",
-        advanced=True,
-    )
+    placement: Placement = _placement()
     lora_alpha: float = option(
         16.0, "Alpha", "The pair is scaled by alpha / rank.", gt=0, le=65536, advanced=True
     )
-    target_modules: tuple[str, ...] = option(
-        ("*",),
-        "Adapted layers",
-        "Which of the quantized layers get a pair, by name with shell wildcards, one per line.",
-        advanced=True,
-        min_length=1,
-    )
+    target_modules: tuple[str, ...] = _target_modules()
 
     @property
     def max_rank(self) -> int:
@@ -95,16 +103,11 @@ class ElasticLoraAdapter(Spec):
     sub_adapter: SubAdapter = option(
         "median",
         "Reported ranks",
-        "Which ranks the run itself measures and saves; a rank search finds better ones.",
+        "Which ranks the run's own scores and saved codes belong to; its adapters are saved whole, "
+        "for a rank search to find better ones.",
         shown_when={"rank_policy": ["uniform", "sandwich"]},
     )
-    placement: Placement = option(
-        "absorbed",
-        "Placement",
-        "absorbed adds the pair before rounding, so that it vanishes into the integer weights; "
-        "parallel adds it to the layer's output and is kept beside them.",
-        advanced=True,
-    )
+    placement: Placement = _placement()
     lora_alpha: float = option(
         16.0,
         "Alpha",
@@ -113,13 +116,7 @@ class ElasticLoraAdapter(Spec):
         le=65536,
         advanced=True,
     )
-    target_modules: tuple[str, ...] = option(
-        ("*",),
-        "Adapted layers",
-        "Which of the quantized layers get a pair, by name with shell wildcards, one per line.",
-        advanced=True,
-        min_length=1,
-    )
+    target_modules: tuple[str, ...] = _target_modules()
 
     @field_validator("rank_space")
     @classmethod
@@ -132,16 +129,23 @@ class ElasticLoraAdapter(Spec):
             raise PydanticCustomError("rank_space", "{accepted}", {"accepted": accepted})
         return space
 
-    @model_validator(mode="after")
-    def _check_ranks(self) -> ElasticLoraAdapter:
-        wrong = [rank for rank in self.ranks if rank not in self.rank_space]
-        if wrong and self.rank_policy == "fixed":
+    @field_validator("ranks")
+    @classmethod
+    def _check_ranks(cls, ranks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        space: tuple[int, ...] = info.data.get("rank_space", ranks)
+        policy = info.data.get("rank_policy", "fixed")
+        if ranks and policy != "fixed":
+            raise PydanticCustomError(
+                "ranks", "are kept only with rank_policy fixed; choose that, or leave ranks empty"
+            )
+        wrong = next((rank for rank in ranks if rank not in space), None)
+        if wrong is not None:
             raise PydanticCustomError(
                 "ranks",
-                "ranks holds {rank}, which is not in the rank space {space}",
-                {"rank": wrong[0], "space": ", ".join(map(str, self.rank_space))},
+                "{rank} is not in the rank space {space}",
+                {"rank": wrong, "space": ", ".join(map(str, space))},
             )
-        return self
+        return ranks
 
     @property
     def max_rank(self) -> int:
@@ -149,7 +153,7 @@ class ElasticLoraAdapter(Spec):
         return self.rank_space[0]
 
     def reported_ranks(self, num_groups: int) -> tuple[int, ...]:
-        """Return the rank of each group that the run itself measures and saves."""
+        """Return the rank of each group that the run's own scores belong to."""
         if self.rank_policy == "fixed" and self.ranks:
             return self.ranks
         space = self.rank_space

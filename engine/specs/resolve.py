@@ -217,6 +217,9 @@ def _problem(kind: type[Subject], item: Any) -> Problem:
         )
     message = item["msg"][:1].lower() + item["msg"][1:]
     given = item.get("input")
+    if found in {"tuple_type", "too_short"}:
+        wanted = "a list, such as [16, 8] or one per line" if found == "tuple_type" else "not empty"
+        return Problem(field, f"must be {wanted}, not {str(given)[:60]!r}")
     if found == "literal_error":
         known = re.findall(r"'([^']+)'", context["expected"])
         close = difflib.get_close_matches(str(given), known, n=1)

@@ -55,7 +55,9 @@ def batch_size(spec: QatTraining) -> int:
 
 def count_tokens(microbatches: Sequence[Microbatch]) -> int:
     """Return how many tokens of a step are real."""
-    return sum(len(each.answers.labels) for each in microbatches)
+    return sum(
+        each.tokens.numel() if each.num_tokens is None else each.num_tokens for each in microbatches
+    )
 
 
 def used_windows(spec: QatTraining, windows: Tensor, *, total_steps: int, seed: int) -> Tensor:
@@ -92,21 +94,20 @@ def _microbatch(data: TrainingData, rows: Tensor, device: torch.device) -> Micro
     tokens = data.windows[rows]
     labels = torch.full_like(tokens, IGNORED)
     labels[:, :-1] = tokens[:, 1:]
-    kept = None
+    kept = num_tokens = None
     if data.examples is not None:
         lengths, starts = data.examples.lengths[rows], data.examples.label_starts[rows]
-        longest = int(lengths.max())
+        longest = int(lengths.max()) - 1  # the last token is predicted and predicts nothing
         tokens, labels = tokens[:, :longest], labels[:, :longest]
-        places = torch.arange(longest)
-        kept = places < lengths.unsqueeze(1)  # (B, T)
-        predicted = places + 1
-        counts = (predicted >= starts.unsqueeze(1)) & (predicted < lengths.unsqueeze(1))
-        labels = labels.masked_fill(~counts, IGNORED)
+        num_tokens = int(lengths.sum()) - len(lengths)
+        predicted = torch.arange(1, longest + 1)
+        kept = (predicted >= starts.unsqueeze(1)) & (predicted < lengths.unsqueeze(1))  # (B, T)
     answers = Answers(
         _flatten(labels, kept).to(device),
         *(_flatten_targets(data.targets, rows, kept, device) if data.targets else (None, None)),
     )
-    return Microbatch(tokens.to(device), answers, None if kept is None else kept.to(device))
+    kept = None if kept is None else kept.to(device)
+    return Microbatch(tokens.to(device), answers, kept, num_tokens)
 
 
 def _flatten_targets(

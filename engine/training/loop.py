@@ -95,8 +95,9 @@ class _Sampled:
         space = policy.groups.space.ranks
         if not self.counts:
             self.counts = [[0] * len(space) for _ in policy.groups.space.groups]
-        for ranks in policy.configurations(step):
-            for row, rank in zip(self.counts, ranks, strict=True):
+        trained = zip(*policy.configurations(step), strict=True)
+        for row, ranks in zip(self.counts, trained, strict=True):
+            for rank in set(ranks):  # a sandwich may draw its largest rank again
                 row[space.index(rank)] += 1
 
 

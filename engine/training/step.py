@@ -35,12 +35,15 @@ class Microbatch:
     Attributes:
         tokens: (B, T) int64; short rows are filled up on the right.
         answers: For the N positions that count, row by row: all B·T of them where `kept` is None.
-        kept: (B, T) bool, False where a row was filled up; None where none was.
+        kept: (B, T) bool, the positions that count: those with something to learn, and none where
+            a row was filled up; None where all do.
+        num_tokens: Real tokens, for the speed; None for all of them.
     """
 
     tokens: Tensor
     answers: Answers
     kept: Tensor | None = None
+    num_tokens: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.errors import Cancelled, CheckpointError, SpecError
+from engine.errors import Cancelled, CheckpointError, Diverged, SpecError
 from engine.events import (
     CandidateEvaluated,
     Event,
@@ -249,6 +249,9 @@ def test_what_is_no_number_is_never_chosen(room: Room) -> None:
     found = candidates(events)
     assert math.isnan(found[0].value)
     assert chosen(events) == min(found[1:], key=lambda each: each.value).ranks
+    lost = {each.ranks: replace(each, value=math.inf) for each in candidates(events)}
+    with pytest.raises(Diverged, match="none of 6 configurations has a finite loss"):
+        room.search("no number at all", known=lost)
 
 
 def test_the_test_split_is_never_looked_at_before_the_choice(room: Room) -> None:
@@ -256,7 +259,7 @@ def test_the_test_split_is_never_looked_at_before_the_choice(room: Room) -> None
     with pytest.raises(SpecError, match=r"objective\.split"):
         room.search("test", objective={"split": "test"})
     nothing = room.training(held_out=0)
-    with pytest.raises(SpecError, match="held nothing out; choose validation, or train with"):
+    with pytest.raises(SpecError, match="held nothing out; train with"):
         room.search("nothing", experiment=nothing)
 
 
@@ -296,6 +299,21 @@ def test_a_data_aware_start_is_found_again(room: Room) -> None:
         device="cpu",
     )
     assert scores(found) == scores(events)
+
+
+def test_adapters_are_not_put_on_other_weights(room: Room, tmp_path: Path) -> None:
+    """A model that changed since the training is noticed by its codes, in one sentence."""
+    other = save_llama(tmp_path / "other", seed=1)
+    spec = room.spec.model_copy(update={"model": ModelSpec(source=str(other))})
+    with pytest.raises(CheckpointError, match="is not the one that was trained") as caught:
+        run_rank_evaluation(
+            resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [4, 4]}),
+            workspace=room.workspace("other weights"),
+            listener=lambda _: None,
+            parent=room.parent,
+            device="cpu",
+        )
+    assert "% of the integer weights differ" in str(caught.value)
 
 
 def test_wrong_ranks_and_missing_files_are_one_sentence(room: Room) -> None:

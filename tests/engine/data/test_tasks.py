@@ -137,6 +137,7 @@ def test_hub_library(tmp_path: Path, data_folder: Path, monkeypatch: pytest.Monk
         ({**ROWS["openbookqa"], "answerKey": "E"}, "the answer 'E' is none of A, B"),
         ({**ROWS["openbookqa"], "choices": ["ice"]}, "its values are of another shape; accepted"),
         ({**ROWS["openbookqa"], "question_stem": " "}, "a question or an answer is empty"),
+        ({**ROWS["openbookqa"], "question_stem": None}, "question_stem holds no text"),
         (
             {**ROWS["openbookqa"], "choices": {"text": ["ice"], "label": ["A", "B"]}},
             "it has 1 choices and 2 labels",
@@ -156,6 +157,10 @@ def test_other_bad_rows(data_folder: Path) -> None:
     assert "no blank (_)" in refuse(data_folder, task="winogrande", source="a.jsonl")[1]
     write(data_folder / "b.jsonl", {**ROWS["hellaswag"], "label": "4"})
     assert "'4' is none of 0, 1, 2, 3" in refuse(data_folder, task="hellaswag", source="b.jsonl")[1]
+    write(data_folder / "d.jsonl", {**ROWS["hellaswag"], "endings": "abcd"})
+    assert "endings holds no list" in refuse(data_folder, task="hellaswag", source="d.jsonl")[1]
+    write(data_folder / "e.jsonl", {**ROWS["gsm8k"], "answer": None})
+    assert "answer holds no text" in refuse(data_folder, task="gsm8k", source="e.jsonl")[1]
     (data_folder / "c.jsonl").write_text("\n")
     assert "there is no example in c.jsonl" in refuse(data_folder, source="c.jsonl")[1]
 

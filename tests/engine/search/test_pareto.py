@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,13 @@ def test_the_front_is_what_nothing_dominates(points: list[tuple[int, int]]) -> N
 
 
 def test_what_is_no_number_is_on_no_front() -> None:
-    """A configuration whose score could not be told is left out, small as it may be."""
-    assert find_front([math.nan, 1.0, math.inf], [1, 2, 0]) == (1,)
+    """A point whose cost or size could not be told is left out, good as the other may be."""
+    assert find_front([math.nan, 1.0, math.inf, -math.inf], [1, 2, 0, 0]) == (1,)
+    assert find_front([0.5, 1.0, 0.0], [math.inf, 2, math.nan]) == (1,)
     assert find_front([], []) == ()
+
+
+def test_lengths_must_agree() -> None:
+    """A cost without a size is a mistake of the caller."""
+    with pytest.raises(ValueError, match="shorter"):
+        find_front([1.0], [])

@@ -69,11 +69,19 @@ def test_a_wrong_field_is_named_with_what_is_accepted(override: str, words: str)
 
 
 def test_fixed_ranks_come_from_the_space() -> None:
-    """A rank that is not in the space is refused for the fixed policy, and only there."""
-    assert "holds 3, which is not in the rank space 16, 12, 8" in refusal(
-        "adapter.rank_policy=fixed", "adapter.ranks=[3]"
+    """A rank that is not in the space, and ranks without the fixed policy, are refused at ranks."""
+    sentence = refusal("adapter.rank_policy=fixed", "adapter.ranks=[3]")
+    assert sentence.startswith("adapter.ranks: 3 is not in the rank space 16, 12, 8")
+    assert refusal("adapter.ranks=[16]").startswith("adapter.ranks: are kept only with rank_policy")
+    assert refusal("adapter.rank_space=[8, 16]", "adapter.ranks=[]").count(": ") == 1
+
+
+@pytest.mark.parametrize("field", ["adapter.rank_space", "evaluation.benchmarks"])
+def test_a_list_is_asked_for_by_example(field: str) -> None:
+    """One word where a list is wanted is told how a list is written."""
+    assert refusal(f"{field}=16x8") == (
+        f"{field}: must be a list, such as [16, 8] or one per line, not '16x8'"
     )
-    assert nls("adapter.ranks=[3]").bits == 4
 
 
 def test_data_without_a_kind_is_text() -> None:

@@ -33,41 +33,38 @@ def ragged(tiny: Tiny) -> TrainingData:
     return TrainingData(tokens, tiny.data.targets, 3, 3, examples)
 
 
-def seen(spec_values: dict[str, int], data: TrainingData, steps: int) -> list[list[Tensor]]:
-    """Return the real tokens of each row, step by step."""
-    batches = iter_steps(make_spec(**spec_values), data, 0, torch.device("cpu"))
-    found = []
+def seen(data: TrainingData, steps: int) -> list[list[int]]:
+    """Return the labels of each row of the first steps, in order."""
+    batches = iter_steps(make_spec(), data, 0, torch.device("cpu"))
+    rows = []
     for _ in range(steps):
-        rows = []
         for part in next(batches):
             assert part.kept is not None
-            rows += [row[kept] for row, kept in zip(part.tokens, part.kept, strict=True)]
-        found.append(rows)
-    return found
+            counts = part.kept.sum(dim=1).tolist()
+            rows += [labels.tolist() for labels in part.answers.labels.split(counts)]
+    return rows
 
 
-def test_an_epoch_sees_every_example_once(tmp_path: Path) -> None:
-    """Three batches of two are the six examples, without what filled them up."""
+def test_an_epoch_learns_every_example_once_from_its_start(tmp_path: Path) -> None:
+    """Three batches of two have the labels of the six examples, none before its start or after."""
     data = ragged(make_training(tmp_path, steps=3))
-    rows = [row.tolist() for step in seen({}, data, 3) for row in step]
     expected = [
-        tokens[:length].tolist() for tokens, length in zip(data.windows, LENGTHS, strict=True)
+        tokens[start:length].tolist()
+        for tokens, length, start in zip(data.windows, LENGTHS, STARTS, strict=True)
     ]
-    assert sorted(rows) == sorted(expected)
+    assert sorted(seen(data, 3)) == sorted(expected)
 
 
 def test_a_batch_is_no_wider_than_its_longest_example(tmp_path: Path) -> None:
     """Rows are filled up to the longest of their microbatch, and tokens are counted as real."""
     data = ragged(make_training(tmp_path, steps=3))
     batches = iter_steps(make_spec(), data, 0, torch.device("cpu"))
-    for _ in range(3):
-        microbatches = next(batches)
-        for part in microbatches:
-            assert part.kept is not None
-            assert part.tokens.shape[1] == int(part.kept.sum(dim=1).max())
-        assert count_tokens(microbatches) == sum(
-            int(part.kept.sum()) for part in microbatches if part.kept is not None
-        )
+    microbatches = [part for _ in range(3) for part in next(batches)]
+    for part in microbatches:
+        assert part.kept is not None
+        last = part.kept.any(dim=0).nonzero().max()
+        assert part.tokens.shape[1] == int(last) + 1
+    assert count_tokens(microbatches) == int((LENGTHS - 1).sum())
 
 
 def make_runner(tiny: Tiny, objective: str) -> StepRunner:
@@ -91,7 +88,7 @@ def test_the_loss_counts_real_positions_however_a_batch_is_cut(
 ) -> None:
     """Examples in one, three or six pieces have the loss and gradients of each row alone.
 
-    A row weighs by its labels in the task loss and by its positions in the distillation.
+    A row weighs by its labels; what comes before an answer is learned by neither loss.
     """
     tiny = make_training(tmp_path, steps=3)
     disturb(tiny.layers)
@@ -117,7 +114,6 @@ def slow_loss(tiny: Tiny, data: TrainingData, objective: str) -> Tensor:
     """Return the loss row by row, each without filling, by the model's own forward."""
     mix = build_mix(make_spec(objective=objective))
     num_labels = int((LENGTHS - STARTS).sum())
-    num_positions = int(LENGTHS.sum())
     targets = data.targets
     assert isinstance(targets, Targets)
     total = torch.zeros(())
@@ -130,16 +126,17 @@ def slow_loss(tiny: Tiny, data: TrainingData, objective: str) -> Tensor:
             loss = functional.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
             total = total + mix.task * loss / num_labels
         if mix.distillation:
-            answers = reference_answers(targets, row, length)
+            learned = slice(start - 1, length - 1)
+            answers = reference_answers(targets, row, learned)
             only = mix._replace(task=0.0)
-            total = total + reference_loss(logits, answers, only) * length / num_positions
+            share = (length - start) / num_labels
+            total = total + reference_loss(logits[learned], answers, only) * share
     return total
 
 
-def reference_answers(targets: Targets, row: int, length: int) -> Answers:
-    """Return the teacher's answers of one row's real positions."""
+def reference_answers(targets: Targets, row: int, learned: slice) -> Answers:
+    """Return the teacher's answers of the positions of one row that are learned."""
+    indices = targets.indices[row, learned].long()
     return Answers(
-        torch.full((length,), IGNORED),
-        targets.indices[row, :length].long(),
-        targets.log_probs[row, :length].float(),
+        torch.full((len(indices),), IGNORED), indices, targets.log_probs[row, learned].float()
     )

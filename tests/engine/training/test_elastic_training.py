@@ -188,6 +188,15 @@ def test_interrupted_and_resumed_is_uninterrupted(
     assert histories[0] == histories[1]
 
 
+def test_a_sandwich_step_counts_once_for_a_rank(tmp_path: Path) -> None:
+    """Largest and smallest are trained in every step, no rank more often than there are steps."""
+    tiny, policy = make(tmp_path, rank_policy="sandwich")
+    events = tiny.train(make_spec(), tmp_path, policy=policy)
+    (*_, last) = (event for event in events if isinstance(event, RanksSampled))
+    assert all(row[0] == row[-1] == STEPS for row in last.counts)
+    assert all(row[1] <= STEPS for row in last.counts)
+
+
 def test_the_history_tells_what_was_sampled(tmp_path: Path) -> None:
     """The file written at the end and the counts announced on the way are what the policy drew."""
     tiny, policy = make(tmp_path)
