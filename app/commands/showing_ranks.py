@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
+from engine.search.ordering import order_best_first
 from tasks.store.candidates import list_candidates
 from tasks.store.database import Database
 from tasks.store.records import CandidateRecord, RunRecord
@@ -21,16 +21,6 @@ def describe_ranks(database: Database, run: RunRecord) -> tuple[str, ...]:
         *_describe_candidates(list_candidates(database, run.id)),
         *_describe_children(list_children(database, run.id)),
     )
-
-
-def order_candidates(candidates: tuple[CandidateRecord, ...]) -> list[CandidateRecord]:
-    """Return the best first: of equals the smallest; what has no number last."""
-
-    def badness(each: CandidateRecord) -> tuple[bool, float, int]:
-        cost = each.value if each.direction == "lower" else -each.value
-        return (not math.isfinite(cost), cost, each.adapter_parameters)
-
-    return sorted(candidates, key=badness)
 
 
 def write_list(ranks: tuple[int, ...] | list[int]) -> str:
@@ -55,7 +45,7 @@ def _describe_candidates(candidates: tuple[CandidateRecord, ...]) -> Iterator[st
     if not candidates:
         return
     yield f"{len(candidates)} configurations of ranks evaluated; the best:"
-    for each in order_candidates(candidates)[:SHOWN_CANDIDATES]:
+    for each in order_best_first(candidates)[:SHOWN_CANDIDATES]:
         error = "" if each.standard_error is None else f" ± {each.standard_error:.3g}"
         score = f"{each.metric} {each.value:.5g}{error} (n={each.num_samples})"
         size = f"{each.adapter_parameters:,} adapter parameters"

@@ -2,7 +2,7 @@
 
 Rooms: `training_curves.py` (loss, learning rates, throughput of a run), `quality_against_bits.py`
 (a score against effective bits), `sampled_ranks.py` (how often training used each rank),
-`rank_map.py` (the rank of every layer), `candidates.py` (what a rank search evaluated), `pareto.py`
-(the points no other beats). Plotly is not imported: the browser draws. Colors come from
-`app.theme`, sentences from `app.text`.
+`rank_map.py` (the rank of every layer), `candidates.py` (what a rank search evaluated). Plotly is
+not imported: the browser draws. Colors come from `app.theme`, sentences from `app.text`, the points
+no other beats from `engine.search.pareto`.
 """

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.plots.pareto import find_front
 from app.quantities import is_share, scale_of, unit_of, write_count, write_fixed, write_score
 from app.text import ranks as text
 from app.theme import SERIES_COLORS
+from engine.search.ordering import find_cost, order_best_first
+from engine.search.pareto import find_front
 from tasks.store.records import CandidateRecord
 
 SEARCHED = frozenset({"random", "hill-climbing", "evolutionary"})
@@ -54,13 +55,10 @@ def read_candidates(
         chosen: The ranks the search ended with, which are then the best; None while it runs.
     """
     direction = records[0].direction if records else "lower"
-    front = find_front(
-        [record.adapter_parameters for record in records],
-        [record.value for record in records],
-        direction=direction,
-    )
+    costs = [find_cost(record) for record in records]
+    front = find_front(costs, [record.adapter_parameters for record in records])
     metric = records[0].metric if records else ""
-    best = _find_best(records, direction, chosen)
+    best = _find_best(records, chosen)
     return Candidates(metric, direction, tuple(records), front, best)
 
 
@@ -106,22 +104,15 @@ def describe_error(record: CandidateRecord) -> str:
     return written if error is None else f"{written} ± {write_fixed(error, _LOSS_DECIMALS)}"
 
 
-def _find_best(
-    records: Sequence[CandidateRecord], direction: str, chosen: Sequence[int] | None
-) -> int | None:
-    """Return the chosen ranks' place, else the best score's; of equal ones the smallest."""
+def _find_best(records: Sequence[CandidateRecord], chosen: Sequence[int] | None) -> int | None:
+    """Return the chosen ranks' place, else that of the first with a score."""
     if chosen is not None:
         wanted = tuple(chosen)
         place = next((i for i, record in enumerate(records) if record.ranks == wanted), None)
         if place is not None:
             return place
-    sign = 1 if direction == "lower" else -1
-    known = [
-        (sign * record.value, record.adapter_parameters, place)
-        for place, record in enumerate(records)
-        if math.isfinite(record.value)
-    ]
-    return min(known)[-1] if known else None
+    first = next(iter(order_best_first(records)), None)
+    return None if first is None or not math.isfinite(first.value) else records.index(first)
 
 
 def _choose_points(found: Candidates) -> list[int]:

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from app.plots.pareto import find_front
 from app.quantities import scale_of, unit_of, write_number, write_score
-from app.tables.describing import KIND_WORDS, describe_method
+from app.tables.describing import describe_method, list_child_methods
 from app.tables.leaderboard_columns import size_of
 from app.tables.metrics import name_metric
 from app.text import leaderboard as text
 from app.theme import BITS_SYMBOLS, SERIES_COLORS
+from engine.search.pareto import find_front
 from engine.specs.presets import PRESETS
 from tasks.store.records import LeaderboardRow, ScoreRecord
 
@@ -67,9 +67,8 @@ def read_points(rows: Sequence[LeaderboardRow], key: str) -> QualityAgainstBits:
     metric = key.rpartition("|")[2]
     example = next((row.scores[key] for _, row in found), None)
     direction = example.direction if example else "lower"
-    front = find_front(
-        [point.bits for point in points], [point.score for point in points], direction=direction
-    )
+    sign = 1 if direction == "lower" else -1
+    front = find_front([sign * point.score for point in points], [point.bits for point in points])
     baselines = [row.baseline_scores[key].value for row in rows if key in row.baseline_scores]
     baseline = baselines[0] if baselines and baselines[0] else None
     return QualityAgainstBits(metric, direction, points, front, baseline)
@@ -172,7 +171,7 @@ def _order_methods(methods: set[str]) -> list[str]:
 
 def _number_of(method: str) -> int:
     """Return a number that stays the method's own, whatever else is drawn."""
-    titles = [*(preset.title for preset in PRESETS), *(f"NLS, {w}" for w in KIND_WORDS.values())]
+    titles = [*(preset.title for preset in PRESETS), *list_child_methods()]
     if method in titles:
         return titles.index(method)
     return len(titles) + sum(map(ord, method)) % len(SERIES_COLORS)

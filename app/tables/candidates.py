@@ -5,12 +5,12 @@ Start with `describe_table`; `describe_candidate` is what is said of the selecte
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from app.plots.candidates import Candidates, describe_error, name_origin
 from app.quantities import write_count
 from app.text import ranks as text
+from engine.search.ordering import order_best_first
 from tasks.store.records import CandidateRecord, RunRecord
 
 MOST_ROWS = 200
@@ -23,8 +23,7 @@ def describe_table(found: Candidates, *, selected: int | None) -> dict[str, Any]
         found: What was evaluated, with front and best.
         selected: Position of the selected configuration.
     """
-    sign = 1 if found.direction == "lower" else -1
-    order = sorted(found.records, key=lambda each: (math.isnan(each.value), sign * each.value))
+    order = order_best_first(found.records)
     note = ""
     if len(order) > MOST_ROWS:
         note = text.TOO_MANY.format(shown=MOST_ROWS, count=write_count(len(order)))

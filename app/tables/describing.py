@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.text import ranks as text
 from engine.specs.presets import Preset, find_preset
 from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
 ADAPTERS = {"lora": "LoRA", "elastic-lora": "NLS"}
-KIND_WORDS = {"search": "rank search", "evaluation": "ranks evaluated"}
 METHOD_AXES = {
     "quantizer": ("grid", "float"),
     "adapter": ("kind", "none"),
@@ -36,8 +36,8 @@ def describe_method(run: RunRecord) -> str:
     """
     if run.is_baseline:
         return "16-bit baseline"
-    if run.kind in KIND_WORDS:
-        return f"{_name_adapter(run)}, {KIND_WORDS[run.kind]}"
+    if run.kind in text.KINDS:
+        return _name_child(_name_adapter(run), run.kind)
     preset = find_preset(run.preset or "")
     if preset is not None and _is_still(run, preset):
         return preset.title
@@ -52,6 +52,11 @@ def describe_method(run: RunRecord) -> str:
     return method.replace("-", " ").capitalize()
 
 
+def list_child_methods() -> tuple[str, ...]:
+    """Return what runs that build on elastic adapters are called."""
+    return tuple(_name_child(ADAPTERS["elastic-lora"], kind) for kind in text.KINDS)
+
+
 def describe_setting(run: RunRecord) -> str:
     """Return what runs must share to be compared: model, evaluation data, windows, benchmarks."""
     data, limit = _dig(run.spec, "evaluation", "data") or {}, _dig(run.spec, "evaluation", "limit")
@@ -59,8 +64,8 @@ def describe_setting(run: RunRecord) -> str:
     where = " ".join(str(part) for part in (source, data.get("config"), data.get("split")) if part)
     windows = "all windows" if limit is None else f"{limit} windows"
     length = _dig(run.spec, "evaluation", "max_length")
-    text = f"{describe_model(run)} on {where}, {windows} of {length} tokens"
-    return text + _describe_benchmarks(run)
+    written = f"{describe_model(run)} on {where}, {windows} of {length} tokens"
+    return written + _describe_benchmarks(run)
 
 
 def _describe_benchmarks(run: RunRecord) -> str:
@@ -69,14 +74,18 @@ def _describe_benchmarks(run: RunRecord) -> str:
     shots = _dig(run.spec, "evaluation", "num_fewshot")
     if not names:
         return ""
-    text = f"; {', '.join(map(str, names))}"
-    text += "" if limit is None else f", first {limit} questions"
-    return text + ("" if shots is None else f", {shots} shots")
+    written = f"; {', '.join(map(str, names))}"
+    written += "" if limit is None else f", first {limit} questions"
+    return written + ("" if shots is None else f", {shots} shots")
 
 
 def _name_adapter(run: RunRecord) -> str:
     kind = str(_dig(run.spec, "adapter", "kind"))
     return ADAPTERS.get(kind, kind.upper())
+
+
+def _name_child(adapter: str, kind: str) -> str:
+    return f"{adapter}, {text.KINDS[kind]}"
 
 
 def _is_still(run: RunRecord, preset: Preset) -> bool:

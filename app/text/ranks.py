@@ -30,7 +30,8 @@ TABLE_TWIN = "As a table"
 # rank map
 MAP = "Ranks of the layers"
 MAP_NOTE: Final[dict[str, str]] = {
-    "experiment": "What this run's scores and its saved adapters belong to.",
+    "experiment": "What this run's scores and the codes it saved belong to. Its adapters "
+    "are saved whole, at their largest rank.",
     "search": "The selected configuration.",
     "evaluation": "The configuration this run measures.",
 }
@@ -87,9 +88,8 @@ VIEW: Final[dict[str, str]] = {
     "copied": "Copied",
 }
 
-# lineage
+# lineage; kinds of runs that build on another
 KINDS: Final[dict[str, str]] = {
-    "experiment": "experiment",
     "search": "rank search",
     "evaluation": "ranks evaluated",
 }

@@ -60,6 +60,14 @@ def test_front_is_marked_and_improves() -> None:
     assert line["y"] == [0.55, 0.48]
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_on_no_front(wrong: float) -> None:
+    """A configuration without a score is neither best nor on the front, small as it may be."""
+    found = read_candidates([candidate(0, 0.5), candidate(1, wrong)])
+    assert (found.front, found.best) == ((0,), 0)
+    assert read_candidates([candidate(0, wrong)]).best is None
+
+
 def test_shares_are_drawn_in_percent_and_higher_is_better() -> None:
     """An accuracy of 0.25 stands at 25, with its error, and the highest wins."""
     records = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import pytest
 
 from app.plots.candidates import read_candidates
 from app.tables.candidates import MOST_ROWS, describe_candidate, describe_table
-from app.tables.describing import describe_method, describe_setting
+from app.tables.describing import describe_method, describe_setting, list_child_methods
 from app.tables.leaderboard_columns import list_columns
 from app.tables.lineage import Child, describe_children, describe_origin, write_examples
 from app.tables.metrics import name_metric
@@ -129,8 +130,8 @@ def test_leaderboard_columns_name_their_benchmark(trained: RunRecord) -> None:
 
 def test_runs_on_ranks_are_named_in_a_word(trained: RunRecord, search: RunRecord) -> None:
     """Tables tell a search and an evaluation from the training they build on."""
-    assert describe_method(search) == "NLS, rank search"
-    assert describe_method(replace(search, kind="evaluation")) == "NLS, ranks evaluated"
+    names = tuple(describe_method(replace(search, kind=kind)) for kind in ("search", "evaluation"))
+    assert names == list_child_methods() == ("NLS, rank search", "NLS, ranks evaluated")
     assert describe_method(replace(trained, preset=None)) == "QAT + NLS"
     assert describe_setting(trained).endswith("; openbookqa")
 
@@ -198,6 +199,20 @@ def test_very_many_candidates_are_cut_and_said() -> None:
     assert len(table["rows"]) == MOST_ROWS
     assert table["rows"][0]["position"] == MOST_ROWS + 4
     assert "205" in table["note"]
+
+
+def test_figure_and_table_agree_on_the_best() -> None:
+    """Of equal scores the smallest comes first and is marked; what is no number comes last."""
+    values = (math.inf, 0.5, -math.inf, 0.5, math.nan)
+    sizes = (1000, 3000, 1001, 2000, 900)
+    records = [
+        replace(candidate(place, value), adapter_parameters=size)
+        for place, (value, size) in enumerate(zip(values, sizes, strict=True))
+    ]
+    rows = describe_table(read_candidates(records), selected=None)["rows"]
+    assert [row["position"] for row in rows] == [3, 1, 4, 0, 2]
+    marked = [row["position"] for row in rows if {"best"} & {m["kind"] for m in row["marks"]}]
+    assert marked == [3]
 
 
 def test_no_candidate_is_no_view(search: RunRecord) -> None:
