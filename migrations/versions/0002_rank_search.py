@@ -1,7 +1,9 @@
 """Room for rank searches: sampled and chosen ranks, candidates, and scores before training.
 
-Rows are kept both ways, except that going down drops what the older tables have no place for:
-candidates, and scores of the phase "before".
+Going up keeps every row. Going down drops what the older tables have no place for and the older
+code cannot read: runs of kind "search" and "evaluation" with everything recorded about them (their
+files stay in the data folder), candidates, sampled and chosen ranks, scores of the phase "before",
+and how a score was asked for (`details`). Experiments stay with the spec they were asked with.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM runs WHERE kind IN ('search', 'evaluation')")
     op.execute("DELETE FROM scores WHERE phase <> 'final'")
     with op.batch_alter_table("scores") as scores:
         _key_scores(scores, SCORE_KEY)

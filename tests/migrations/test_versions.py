@@ -24,6 +24,9 @@ INSERT INTO runs (id, name, kind, state, priority, queue, spec, asked, baseline_
 VALUES (1, 'old', 'experiment', 'succeeded', 0, 'cpu', '{}', '{}', 'key', false,
     1, 0, 0, 0, '2026-01-01 00:00:00', '{}')
 """
+INSERT_CHILD = INSERT_RUN.replace("(id,", "(parent_id, id,").replace(
+    "(1, 'old', 'experiment'", "(1, :id, 'new', :kind"
+)
 INSERT_SCORE = """
 INSERT INTO scores (run_id, benchmark, metric, attempt, value, num_samples, direction, limited)
 VALUES (1, 'text/x', 'perplexity', 1, 12.5, 100, 'lower', false)
@@ -77,6 +80,26 @@ def test_rows_survive_the_way_to_rank_search_and_back(settings: Settings) -> Non
     with database.connecting() as connection:
         assert connection.scalar(text("SELECT name FROM runs")) == "old"
         assert connection.scalars(text("SELECT value FROM scores")).all() == [12.5]
+    database.dispose()
+
+
+def test_going_down_leaves_only_runs_the_older_code_reads(settings: Settings) -> None:
+    """Searches and evaluations go with all that is recorded about them; their parent stays."""
+    database = open_database(settings)
+    upgrade(settings)
+    score = INSERT_SCORE.replace("limited", "limited, phase, details").replace("(1,", "(:id,")
+    score = score.replace("false)", "false, 'final', '{}')")
+    with database.connecting() as connection:
+        connection.execute(text(INSERT_RUN))
+        for run_id, kind in ((2, "search"), (3, "evaluation")):
+            connection.execute(text(INSERT_CHILD), {"id": run_id, "kind": kind})
+            connection.execute(text(score), {"id": run_id})
+    migrate(database, "0001_runs")
+    with database.connecting() as connection:
+        assert connection.scalars(text("SELECT id FROM runs")).all() == [1]
+        assert connection.scalars(text("SELECT run_id FROM scores")).all() == []
+    upgrade(settings)
+    assert get_run(database, 1).name == "old"
     database.dispose()
 
 
