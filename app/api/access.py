@@ -10,8 +10,8 @@ from typing import Annotated, cast
 from fastapi import Depends, HTTPException, Path, Request
 
 from app.services import Services
+from tasks.store.records import LARGEST_ID
 
-LARGEST_ID = 2**31 - 1
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

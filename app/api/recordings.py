@@ -22,13 +22,14 @@ from app.api.replies import (
 )
 from app.plots import training_curves
 from tasks.store import files, logs, measurements, runs
-from tasks.store.records import TERMINAL_STATES, FileRecord
+from tasks.store.records import LARGEST_ID, TERMINAL_STATES, FileRecord
 
 router = APIRouter(tags=["recordings"])
+LARGEST_LINE = 2**63 - 1
 Keys = Annotated[list[str] | None, Query(max_length=200, description="Only these; repeatable.")]
-AfterStep = Annotated[int | None, Query(ge=-1, description="Only later steps.")]
-AfterId = Annotated[int, Query(ge=0, description="Only later lines.")]
-FileId = Annotated[int, Path(description="The file's number, as listed.")]
+AfterStep = Annotated[int | None, Query(ge=-1, le=LARGEST_ID, description="Only later steps.")]
+AfterId = Annotated[int, Query(ge=0, le=LARGEST_LINE, description="Only later lines.")]
+FileId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The file's number, as listed.")]
 Level = Annotated[str | None, Query(pattern="^(debug|info|warning|error)$")]
 Limit = Annotated[int, Query(ge=1, le=5000)]
 

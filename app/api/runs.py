@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from app.api.access import LARGEST_ID, RunId, ServicesHere
+from app.api.access import RunId, ServicesHere
 from app.api.refusals import NOT_FOUND, REFUSED
 from app.api.replies import RunDetailReply, RunPageReply, RunReply, describe_run
 from engine.specs import load_spec, to_yaml
 from tasks.store import runs
-from tasks.store.records import RunRecord, RunState
+from tasks.store.records import LARGEST_ID, RunRecord, RunState
 
 router = APIRouter(tags=["runs"])
 States = Annotated[list[RunState] | None, Query(description="Only these states; repeatable.")]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from app.commands.search import Fields, Foreground, Parent, hand_over
+from app.commands.run_numbers import Parent
+from app.commands.search import Fields, Foreground, hand_over
 from app.commands.submit import AsJson, Priority
 
 Ranks = Annotated[
@@ -37,10 +38,11 @@ def evaluate(
     from engine.specs.resolve import lay_over
     from tasks.submit import submit_evaluation
 
-    values = lay_over({"ranks": ranks}, words or ())
+    chosen: dict[str, Any] = {"ranks": ranks}
     if benchmarks is not None:
         names = [name.strip() for name in benchmarks.split(",") if name.strip()]
-        values["evaluation"] = {**values.get("evaluation", {}), "benchmarks": names}
+        chosen["evaluation"] = {"benchmarks": names}
+    values = lay_over(chosen, words or ())
     with open_desk_here() as desk:
         run = submit_evaluation(desk, run_id, values, priority=priority)
         hand_over(desk, run, foreground=foreground, as_json=as_json)

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
+from app.commands.run_numbers import Resume
 from app.commands.submit import AsJson, DryRun, PresetName, Set, Words, show_preview
-
-Resume = Annotated[
-    int | None,
-    typer.Option(
-        metavar="RUN",
-        min=1,
-        help="Go on with a failed or cancelled run from its last checkpoint, under its number.",
-    ),
-]
 
 
 def run(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.run_numbers import RunId
 from app.commands.submit import AsJson
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from tasks.submit import Desk
 
 app = typer.Typer(help="List, show, cancel, retry and delete runs.", no_args_is_help=True)
-RunId = Annotated[int, typer.Argument(metavar="RUN", help="Number of the run.", min=1)]
 State = Annotated[
     list[str] | None, typer.Option("--state", help="Only runs in this state; repeatable.")
 ]

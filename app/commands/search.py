@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.run_numbers import Parent
 from app.commands.submit import AsJson, Priority
 
 if TYPE_CHECKING:
     from tasks.store.records import RunRecord
     from tasks.submit import Desk
 
-Parent = Annotated[int, typer.Argument(metavar="RUN", help="Number of the training run.", min=1)]
 Fields = Annotated[
     list[str] | None,
     typer.Argument(

@@ -14,6 +14,8 @@ RunState = Literal["draft", "queued", "running", "succeeded", "failed", "cancell
 RunKind = Literal["experiment", "search", "evaluation"]
 Control = Literal["cancel"]
 Record = TypeVar("Record")
+LARGEST_ID = 2**31 - 1
+"""The largest number a run can have, on both databases."""
 TERMINAL_STATES: frozenset[RunState] = frozenset({"succeeded", "failed", "cancelled"})
 
 

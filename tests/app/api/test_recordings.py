@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
@@ -53,6 +54,23 @@ def test_log_goes_on_where_it_was_left(client: TestClient, filled: Filled) -> No
     warnings = client.get(address, params={"level": "warning"}).json()["lines"]
     assert {line["level"] for line in warnings} == {"warning"}
     assert client.get(address, params={"level": "loud"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("address", "query"),
+    [
+        ("/log", {"after_id": 10**20}),
+        ("/metrics", {"after_step": 10**20}),
+        (f"/files/{10**20}", {}),
+    ],
+)
+def test_a_number_no_database_holds_is_refused(
+    client: TestClient, filled: Filled, *, address: str, query: dict[str, int]
+) -> None:
+    """What is too large to be a line, step or file is a bad request with a sentence."""
+    reply = client.get(f"/api/v1/runs/{filled.samples.qat}{address}", params=query)
+    assert reply.status_code == 422
+    assert "less than or equal to" in reply.json()["message"]
 
 
 def test_scores_carry_error_and_count(client: TestClient, filled: Filled) -> None:

@@ -67,6 +67,10 @@ def test_ranks_are_evaluated(bitdial: Bitdial, parent: str) -> None:
         (("search", "PARENT", "--strategy", "guess"), "search.strategy"),
         (("search", "PARENT", "search.evaluations=9"), "there is no such field"),
         (("search", "PARENT", "validation"), "is not KEY=VALUE"),
+        (
+            ("evaluate", "PARENT", "evaluation=5", "--ranks", "median", "--benchmarks", "arc_easy"),
+            "evaluation: input should be",
+        ),
         (("search", "99"), "there is no run 99"),
         (("run", "--resume", "99"), "there is no run 99"),
         (("run", "--resume", "PARENT"), "is succeeded; only failed and cancelled"),
@@ -82,6 +86,24 @@ def test_a_bad_request_is_a_sentence(
     assert sentence in answer.err
     assert answer.err.count("\n") == 1
     assert len(bitdial("runs", "list", "--json").json) == 1
+
+
+@pytest.mark.parametrize("number", [str(2**31), "9" * 20])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "NUMBER"),
+        ("evaluate", "NUMBER", "--ranks", "median"),
+        ("run", "--resume", "NUMBER"),
+        *(("runs", verb, "NUMBER") for verb in ("show", "cancel", "retry", "delete")),
+    ],
+)
+def test_no_run_has_such_a_number(bitdial: Bitdial, words: tuple[str, ...], number: str) -> None:
+    """A number no database holds is a bad request that says what the largest is."""
+    answer = bitdial(*(number if word == "NUMBER" else word for word in words))
+    assert (answer.code, answer.out) == (2, "")
+    assert "Invalid value for" in answer.err
+    assert str(2**31 - 1) in answer.err
 
 
 def test_show_tells_what_was_tried_and_chosen(bitdial: Bitdial, desk: Desk, parent: str) -> None:
