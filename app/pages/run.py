@@ -41,7 +41,8 @@ from app.tables.sections import show_sections
 from app.tables.spec_section import describe_spec
 from app.text import run as text
 from tasks.store import candidates, files, measurements, runs
-from tasks.store.records import TERMINAL_STATES, RunRecord
+from tasks.store.database import Database
+from tasks.store.records import TERMINAL_STATES, CandidateRecord, RunRecord
 
 POLL_SECONDS = 2.0
 MOST_CHILDREN = 20
@@ -74,6 +75,7 @@ def read_facts(services: Services, run: RunRecord, children: tuple[Child, ...]) 
         attempts=runs.list_attempts(database, run.id),
         parent=runs.find_run(database, run.parent_id) if run.parent_id else None,
         children=children,
+        candidates=_list_evaluated(database, run),
     )
     return show_sections(describe_facts(run, found))
 
@@ -86,7 +88,7 @@ def read_children(services: Services, run: RunRecord) -> tuple[Child, ...]:
         Child(
             child,
             measurements.list_scores(database, child.id),
-            candidates.list_candidates(database, child.id) if child.kind == "search" else (),
+            _list_evaluated(database, child),
         )
         for child in found[:MOST_CHILDREN]
     )
@@ -120,8 +122,7 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
 def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> str:
     """Return a text that changes whenever what `show_findings` answers may have changed."""
     counted = sum(map(sum, (run.rank_counts or {}).get("counts", ())))
-    is_search = run.kind == "search"
-    evaluated = len(candidates.list_candidates(services.database, run.id)) if is_search else 0
+    evaluated = len(_list_evaluated(services.database, run))
     parts = (run.id, run.attempt, run.state, bool(run.chosen_ranks), counted, evaluated)
     return " ".join(map(str, (*parts, query.get("candidate", "")[:20])))
 
@@ -243,6 +244,11 @@ def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) 
     search.view.evaluate(page.evaluate, None, [search.view, target], **FAST).then(
         None, [target], None, js=TO_PAGE
     )
+
+
+def _list_evaluated(database: Database, run: RunRecord) -> tuple[CandidateRecord, ...]:
+    """Return what a search evaluated; other runs evaluate no configurations."""
+    return candidates.list_candidates(database, run.id) if run.kind == "search" else ()
 
 
 def _is_alive(run: RunRecord, children: tuple[Child, ...]) -> bool:

@@ -72,7 +72,7 @@ def show_candidates(
     """
     return [
         gr.Column(visible=True),
-        text.CHOSEN_NOTE.format(examples=write_examples(run.spec)),
+        text.CHOSEN_NOTE.format(examples=write_examples(run.spec, found.records)),
         draw(found, selected=position),
         describe_candidate(run, found, position, problem=problem),
         describe_table(found, selected=position),

@@ -23,6 +23,7 @@ from engine.errors import BitdialError
 from engine.estimates.rank_space import list_groups
 from engine.models.sources import HubSource, parse_source
 from engine.specs import ElasticLoraAdapter, load_spec
+from tasks.store import runs
 from tasks.store.records import RunRecord
 
 CHART_PIXELS = 300
@@ -88,7 +89,7 @@ def show_ranks(
         run: The run.
         ranks: Shown instead of the chosen ones, such as those of a selected configuration.
     """
-    groups = find_groups(run)
+    groups = find_groups(run) or _find_parent_groups(services, run)
     chosen = ranks or (run.chosen_ranks or {}).get("ranks") or ()
     shown: list[Any] = hide_ranks()
     if groups and len(chosen) == len(groups):
@@ -108,6 +109,12 @@ def find_groups(run: RunRecord) -> tuple[str, ...]:
     """Return the groups of layers as the run told them, in the model's order; empty before."""
     told: Mapping[str, Any] = run.chosen_ranks or run.rank_counts or {}
     return tuple(told.get("groups", ()))
+
+
+def _find_parent_groups(services: Services, run: RunRecord) -> tuple[str, ...]:
+    """Return those of the training run: a search tells its own only with its choice."""
+    parent = runs.find_run(services.database, run.parent_id) if run.parent_id else None
+    return () if parent is None else find_groups(parent)
 
 
 def find_rank_space(run: RunRecord) -> tuple[int, ...]:

@@ -27,8 +27,16 @@ class Child:
     candidates: tuple[CandidateRecord, ...]
 
 
-def describe_origin(run: RunRecord, parent: RunRecord | None) -> Section | None:
-    """Return what a search or evaluation builds on and how it chose; None for other runs."""
+def describe_origin(
+    run: RunRecord, parent: RunRecord | None, candidates: Sequence[CandidateRecord] = ()
+) -> Section | None:
+    """Return what a search or evaluation builds on and how it chose; None for other runs.
+
+    Args:
+        run: The search or evaluation.
+        parent: What it builds on; None where that was deleted.
+        candidates: What a search evaluated so far.
+    """
     if run.kind == "experiment":
         return None
     number = run.spec.get("parent")
@@ -39,7 +47,7 @@ def describe_origin(run: RunRecord, parent: RunRecord | None) -> Section | None:
     if run.kind == "search":
         rows += [
             build_row(text.STRATEGY, _write_strategy(run.spec)),
-            build_row(text.CHOSEN_ON, write_examples(run.spec)),
+            build_row(text.CHOSEN_ON, write_examples(run.spec, candidates)),
         ]
     else:
         ranks = ", ".join(map(str, run.spec.get("ranks", ())))
@@ -71,18 +79,31 @@ def describe_children(children: Sequence[Child]) -> Section:
     )
 
 
-def write_examples(spec: dict[str, Any]) -> str:
-    """Say what a search compares configurations on, and that it is never the test split."""
+def write_examples(spec: dict[str, Any], candidates: Sequence[CandidateRecord]) -> str:
+    """Say what a search compares configurations on, and that it is never the test split.
+
+    Args:
+        spec: The search's.
+        candidates: What it evaluated so far; they know how many examples there were. Before, the
+            spec tells at most how many there can be.
+    """
     objective = spec.get("objective", {})
     data = spec.get("training", {}).get("data", {})
     held_out = objective.get("split") == "held-out"
-    counts = [objective.get("limit"), data.get("held_out") if held_out else None]
-    known = [count for count in counts if count]
-    count = write_count(min(known)) if known else ""
+    count = _count_examples(objective.get("limit"), data.get("held_out") if held_out else None)
+    if candidates:
+        count = write_count(candidates[0].num_samples)
     where = text.HELD_OUT if held_out else text.VALIDATION
     metric = text.METRICS.get(objective.get("metric", ""), "").lower()
     examples = " ".join(f"{count} {where}".split())
     return text.CHOSEN_ON_WHAT.format(examples=examples, task=data.get("task", ""), metric=metric)
+
+
+def _count_examples(limit: int | None, held_out: int | None) -> str:
+    """Write how many examples there will be; a limit alone may be more than there are."""
+    if held_out:
+        return write_count(min(held_out, limit or held_out))
+    return text.AT_MOST.format(count=write_count(limit)) if limit else ""
 
 
 def _write_strategy(spec: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from app.tables.sections import Fact, FactRow, Section, build_row
 from app.text import run as text
 from tasks.store.records import (
     AttemptRecord,
+    CandidateRecord,
     FileRecord,
     RunRecord,
     ScoreRecord,
@@ -42,6 +43,7 @@ class Findings:
         attempts: Its attempts, oldest first.
         parent: The run it builds on; None where there is none any more.
         children: Searches and evaluations that build on it, the newest first.
+        candidates: What it evaluated itself, where it is a search.
     """
 
     scores: tuple[ScoreRecord, ...]
@@ -51,11 +53,12 @@ class Findings:
     attempts: tuple[AttemptRecord, ...]
     parent: RunRecord | None = None
     children: tuple[Child, ...] = ()
+    candidates: tuple[CandidateRecord, ...] = ()
 
 
 def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
     """Return the sections beside the curves."""
-    origin = describe_origin(run, found.parent)
+    origin = describe_origin(run, found.parent, found.candidates)
     is_parent = origin is None and run.spec.get("adapter", {}).get("kind") == "elastic-lora"
     return (
         *([origin] if origin else []),

@@ -107,6 +107,7 @@ STRATEGIES: Final[dict[str, str]] = {
 STRATEGY_WITH_BUDGET = "{name}, up to {count} evaluations"
 CHOSEN_ON = "Chosen on"
 CHOSEN_ON_WHAT = "{examples} of {task}, by {metric}; never the test split"
+AT_MOST = "up to {count}"
 HELD_OUT = "held-out training examples"
 VALIDATION = "validation examples"
 CHILDREN = "Searches and evaluations"
@@ -116,11 +117,24 @@ OF_CONFIGURATIONS = "{metric}, {count} configurations"
 
 # choosing ranks on the page
 CHOOSE = "Choose the ranks"
-CHOOSE_NOTE = (
-    "A search compares configurations of ranks on examples that were never trained on, and "
-    "measures the best one once. Nothing is trained again."
-)
+CHOOSE_NOTE = "Nothing is trained again: the trained adapters are used at other ranks."
 SEARCH_TITLE = "Search the best ranks"
+SEARCH_NOTE = (
+    "A search compares configurations of ranks on examples that were never trained on, and "
+    "measures the best one once."
+)
+NO_SEARCH_FIXED = (
+    "There is nothing to search: this run trained one configuration of ranks only. Train with the "
+    "rank policy uniform or sandwich."
+)
+NO_SEARCH_TEXT = (
+    "There is nothing to search on: ranks are chosen on a task's examples, and this run was not "
+    "trained on a task."
+)
+NO_SEARCH_EXAMPLES = "Nothing was held out, and {why}: train with held-out examples."
+OWN_FILE = "a file of one's own has no validation split"
+WITHOUT_VALIDATION = "{task} has no validation split"
+REPORTED_ON_VALIDATION = "{task} is reported on its validation split"
 SEARCH = "Search"
 EVALUATE_TITLE = "Evaluate ranks of your own"
 EVALUATE = "Evaluate"

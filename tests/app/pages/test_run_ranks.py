@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,22 +14,29 @@ import gradio as gr
 import pytest
 
 from app.forms.experiment_form import SpecForm, build_sections
-from app.forms.fields import build_ranks_field, list_search_sections
+from app.forms.fields import list_search_sections
 from app.forms.values import fill
 from app.pages.run import RunPage, show_findings, sign_findings
-from app.pages.run_choosing import launch_evaluation, launch_search
+from app.pages.run_choosing import (
+    hide_choice,
+    launch_evaluation,
+    launch_search,
+    list_asked_fields,
+    show_choice,
+)
 from app.services import Services, open_services
-from engine.specs import resolve
+from engine.specs import TextData, resolve
 from tasks import submit
 from tasks.settings import Settings
 from tasks.store import runs
+from tasks.store.records import RunRecord, RunState
 from tests.app.loops import build_in_loop
 from tests.rank_samples import GROUPS, NUM_BLOCKS, RankSamples, add_rank_runs
 from tests.store_samples import open_sample_desk
 
 MAP_CARD, MAP_NOTE, MAP, MAP_TABLE, SAMPLED_CARD, SAMPLED, SAMPLED_TABLE = range(7)
 CARD, NOTE, FIGURE, VIEW, TABLE = range(7, 12)
-CHOICE, SPAN, SPLIT, RANKS = range(12, 16)
+CHOICE, REASON, SEARCHING, SPAN, SPLIT, METRIC, RANKS, BENCHMARKS = range(12, 20)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +77,16 @@ def event(**values: Any) -> gr.EventData:
     return cast(gr.EventData, SimpleNamespace(**values))
 
 
+def change_spec(run: RunRecord, path: str, values: dict[str, Any]) -> RunRecord:
+    """Return a run whose spec has other values below a path."""
+    spec = copy.deepcopy(run.spec)
+    place = spec
+    for part in path.split("."):
+        place = place[part]
+    place.update(values)
+    return replace(run, spec=spec)
+
+
 def find(services: Services, run_id: int, **query: str) -> list[Any]:
     """Return what the page shows of ranks."""
     return show_findings(services, runs.get_run(services.database, run_id), query)
@@ -92,8 +111,63 @@ def test_a_trained_run_shows_its_ranks_and_offers_a_search(
     assert {rank for row in trace["text"] for rank in row} == {"12"}
     assert shown[CHOICE].visible is True
     assert "2.1 × 10¹⁴ configurations" in shown[SPAN]
-    assert shown[SPLIT] == "held-out"
+    assert shown[SPLIT].value == "held-out"
     assert shown[RANKS].value.split(", ") == ["12"] * NUM_BLOCKS
+    assert shown[BENCHMARKS] == "openbookqa"
+    assert "adapters are saved whole, at their largest rank" in shown[MAP_NOTE]
+
+
+@pytest.mark.parametrize(
+    ("data", "splits", "metrics"),
+    [
+        ({}, ["held-out", "validation"], ["loss", "accuracy"]),
+        ({"held_out": 0}, ["validation"], ["loss", "accuracy"]),
+        ({"task": "winogrande"}, ["held-out"], ["loss", "accuracy"]),
+        ({"task": "gsm8k"}, ["held-out"], ["loss"]),
+    ],
+)
+def test_only_what_a_search_may_choose_on_is_offered(
+    services: Services,
+    samples: RankSamples,
+    *,
+    data: dict[str, Any],
+    splits: list[str],
+    metrics: list[str],
+) -> None:
+    """The examples and metrics the engine accepts, the first of them chosen, and no excuse."""
+    run = change_spec(runs.get_run(services.database, samples.trained), "training.data", data)
+    shown = [None] * CHOICE + show_choice(run)
+    for place, choices in ((SPLIT, splits), (METRIC, metrics)):
+        assert [value for _, value in shown[place].choices] == choices
+        assert shown[place].value == choices[0]
+    assert (shown[REASON], shown[SEARCHING].visible) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "reason"),
+    [
+        ("adapter", {"rank_policy": "fixed"}, "trained one configuration of ranks only"),
+        ("training", {"data": TextData().model_dump()}, "was not trained on a task"),
+        (
+            "training.data",
+            {"task": "winogrande", "held_out": 0},
+            "Nothing was held out, and winogrande is reported on its validation split: train with "
+            "held-out examples.",
+        ),
+        ("training.data", {"task": "gsm8k", "held_out": 0}, "gsm8k has no validation split"),
+        ("training.data", {"source": "mine.jsonl", "held_out": 0}, "a file of one's own has no"),
+    ],
+)
+def test_where_nothing_can_be_searched_ranks_are_still_evaluated(
+    services: Services, samples: RankSamples, *, path: str, values: dict[str, Any], reason: str
+) -> None:
+    """The search's half is gone and a sentence says why; the other half is there."""
+    run = change_spec(runs.get_run(services.database, samples.trained), path, values)
+    shown = [None] * CHOICE + show_choice(run)
+    assert len(shown) == CHOICE + len(hide_choice())
+    assert (shown[CHOICE].visible, shown[SEARCHING].visible) == (True, False)
+    assert reason in shown[REASON]
+    assert shown[RANKS].value
 
 
 def test_a_search_shows_its_best_unless_another_is_selected(
@@ -108,6 +182,18 @@ def test_a_search_shows_its_best_unless_another_is_selected(
     assert {rank for row in chosen[MAP]["data"][0]["text"] for rank in row} == {"8"}
     for wrong in ("x", "-1", "999", "²", "9" * 50):
         assert find(services, samples.search, candidate=wrong)[VIEW] == best[VIEW]
+
+
+@pytest.mark.parametrize("state", ["running", "failed", "cancelled"])
+def test_ranks_are_shown_before_a_search_has_chosen(
+    services: Services, samples: RankSamples, state: RunState
+) -> None:
+    """A selected configuration has its map while the search runs, and where it never ends."""
+    run = replace(runs.get_run(services.database, samples.searching), state=state)
+    assert run.chosen_ranks is None
+    shown = show_findings(services, run, {"candidate": "2"})
+    assert shown[MAP_CARD].visible is True
+    assert shown[MAP_TABLE]["rows"] == [[group, "8"] for group in GROUPS]
 
 
 def test_a_search_says_what_it_chose_on(services: Services, samples: RankSamples) -> None:
@@ -201,9 +287,42 @@ def test_ranks_that_do_not_fit_are_refused_at_their_field(
 ) -> None:
     """Too few, no number, none of the space, nothing: one sentence at the list."""
     parent = runs.get_run(services.database, samples.trained)
-    problems, address = launch_evaluation(services, parent, build_ranks_field(), typed)
+    problems, address = launch_evaluation(services, parent, list_asked_fields(), (typed, ""))
     assert address == ""
     assert [problem["element"] for problem in problems["problems"]] == ["field-ranks"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("openbookqa", {}),
+        ("arc_easy\n gsm8k\n", {"evaluation": {"benchmarks": ["arc_easy", "gsm8k"]}}),
+        ("", {"evaluation": {"benchmarks": []}}),
+    ],
+)
+def test_other_benchmarks_are_asked_for(
+    services: Services, samples: RankSamples, typed: str, asked: dict[str, Any]
+) -> None:
+    """Only what differs from the run's own is sent; nothing typed is no benchmark."""
+    parent = runs.get_run(services.database, samples.trained)
+    ranks = ", ".join(["16"] * NUM_BLOCKS)
+    _, address = launch_evaluation(services, parent, list_asked_fields(), (ranks, typed))
+    run = runs.get_run(services.database, int(address.rpartition("=")[2]))
+    assert run.asked == {"ranks": [16] * NUM_BLOCKS, **asked}
+    assert run.spec["evaluation"]["benchmarks"] == typed.split()
+
+
+def test_an_unknown_benchmark_is_refused_at_its_field(
+    services: Services, samples: RankSamples
+) -> None:
+    """A name nobody knows stands at the list of names, with the nearest that is known."""
+    parent = runs.get_run(services.database, samples.trained)
+    ranks = ", ".join(["16"] * NUM_BLOCKS)
+    typed = (ranks, "openbokqa")
+    problems, address = launch_evaluation(services, parent, list_asked_fields(), typed)
+    (problem,) = problems["problems"]
+    assert (address, problem["element"]) == ("", "field-evaluation-benchmarks")
+    assert "openbookqa" in problem["message"]
 
 
 def test_children_stand_beside_their_parent(services: Services, samples: RankSamples) -> None:

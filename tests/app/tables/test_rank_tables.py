@@ -145,11 +145,33 @@ def test_only_experiments_are_cloned(trained: RunRecord, search: RunRecord) -> N
 def test_a_search_says_what_it_compares_on(trained: RunRecord, search: RunRecord) -> None:
     """The number of examples, the task, the metric, and never the test split."""
     expected = "50 held-out training examples of openbookqa, by loss; never the test split"
-    assert write_examples(search.spec) == expected
+    assert write_examples(search.spec, ()) == expected
     section = describe_origin(search, trained)
     assert section is not None
     assert section.rows[0].cells[1].href == f"/run?id={trained.id}"
     assert texts(section)[1][1] == "hill climbing, up to 40 evaluations"
+
+
+@pytest.mark.parametrize(
+    ("objective", "before"),
+    [
+        ({"split": "validation", "limit": 900}, "up to 900 validation examples"),
+        ({"split": "validation", "limit": None}, "validation examples"),
+        ({"split": "held-out", "limit": 900}, "200 held-out training examples"),
+        ({"split": "held-out", "limit": None}, "200 held-out training examples"),
+    ],
+)
+def test_the_number_of_examples_is_what_was_used(
+    search: RunRecord, trained: RunRecord, objective: dict[str, Any], before: str
+) -> None:
+    """A limit is no count: the first configuration tells how many there were."""
+    spec = {**search.spec, "objective": {"metric": "loss", **objective}}
+    assert write_examples(spec, ()).startswith(f"{before} of openbookqa")
+    tried = (replace(candidate(0, 0.5), num_samples=187),)
+    assert write_examples(spec, tried).startswith("187 ")
+    section = describe_origin(replace(search, spec=spec), trained, tried)
+    assert section is not None
+    assert texts(section)[2][1].startswith("187 ")
 
 
 def test_a_deleted_training_run_is_said(search: RunRecord, trained: RunRecord) -> None:
