@@ -24,7 +24,7 @@ from tasks.failures import describe
 from tasks.lease import Claim, find_pulse
 from tasks.log_capture import capturing
 from tasks.microbatch import apply_halvings, halve
-from tasks.pace import Pace
+from tasks.pace import Pace, count_passes
 from tasks.parents import load_known, load_parent
 from tasks.processes import die_with_parent
 from tasks.recorder import Recorder
@@ -47,7 +47,7 @@ def carry_out(desk: Desk, claim: Claim, runners: Runners) -> None:
     """
     run = get_run(desk.database, claim.run_id)
     spec = apply_halvings(load_spec(run.spec), run.microbatch_halvings)
-    recorder = _build_recorder(desk, claim, run)
+    recorder = _build_recorder(desk, claim, run, passes=count_passes(spec))
     try:
         with capturing(recorder.note):
             _run(desk, recorder, run, spec=spec, runner=runners[run.kind])
@@ -104,14 +104,16 @@ def _run(desk: Desk, recorder: Recorder, run: RunRecord, *, spec: RunSpec, runne
     recorder.flush()
 
 
-def _build_recorder(desk: Desk, claim: Claim, run: RunRecord) -> Recorder:
+def _build_recorder(
+    desk: Desk, claim: Claim, run: RunRecord, *, passes: Mapping[str, int]
+) -> Recorder:
     predicted = (run.estimate or {}).get("seconds_parts") or {}
     return Recorder(
         desk.database,
         claim,
         folder=desk.settings.attempt_folder(claim.run_id, claim.attempt),
         data_folder=desk.settings.data_folder,
-        pace=Pace(predicted),
+        pace=Pace(predicted, passes),
     )
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from engine.specs import ExperimentSpec, QatTraining, RunSpec
 
 MIN_SECONDS = 1.0
 
@@ -15,11 +18,14 @@ class Pace:
 
     Attributes:
         predicted: Seconds by stage as estimated before launch, for stages not begun yet.
+        passes: How often a stage is gone through in an attempt, where that is more than once; its
+            predicted seconds are those of all passes.
     """
 
     predicted: Mapping[str, float]
+    passes: Mapping[str, int] = field(default_factory=dict)
     _stage: str | None = None
-    _begun: set[str] = field(default_factory=set)
+    _begun: Counter[str] = field(default_factory=Counter)
     _stage_started: float = 0.0
     _first: tuple[float, int] | None = None
 
@@ -27,7 +33,7 @@ class Pace:
         """Begin a stage; return the seconds of the one that ends, or None for the first."""
         seconds = self.stage_seconds
         self._stage, self._stage_started, self._first = stage, time.monotonic(), None
-        self._begun.add(stage)
+        self._begun[stage] += 1
         return seconds
 
     @property
@@ -50,6 +56,17 @@ class Pace:
         if done <= first_done or elapsed < MIN_SECONDS:
             return None
         to_come = sum(
-            seconds for stage, seconds in self.predicted.items() if stage not in self._begun
+            seconds * self._share_left(stage) for stage, seconds in self.predicted.items()
         )
         return elapsed / (done - first_done) * max(0, total - done) + to_come
+
+    def _share_left(self, stage: str) -> float:
+        """Return which share of a stage's passes has not begun."""
+        passes = self.passes.get(stage, 1)
+        return max(0, passes - self._begun[stage]) / passes
+
+
+def count_passes(spec: RunSpec) -> dict[str, int]:
+    """Return the stages that an attempt goes through more than once, with how often."""
+    trains = isinstance(spec, ExperimentSpec) and isinstance(spec.training, QatTraining)
+    return {"benchmarks": 2} if trains and spec.evaluation.before_training else {}

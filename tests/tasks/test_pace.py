@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tasks.pace import Pace
+from engine.specs import resolve
+from tasks.pace import Pace, count_passes
 
 
 class Clock:
@@ -44,3 +47,29 @@ def test_too_little_is_known_at_first(clock: Clock) -> None:
     assert pace.predict(1, 10) is None
     clock.seconds = 5
     assert pace.predict(0, 10) is None
+
+
+def test_a_stage_that_runs_twice_is_charged_until_its_last_pass(clock: Clock) -> None:
+    """Benchmarks asked before training leave their second half to come, and then nothing."""
+    passes = count_passes(
+        resolve({"preset": "qat-lora", "evaluation": {"before_training": True}}).spec
+    )
+    pace = Pace({"benchmarks": 60.0, "train": 100.0}, passes)
+    expected = {"benchmarks": 16 + 30 + 100, "train": 16 + 30, "evaluate": 16 + 30}
+    for stage, seconds in [*expected.items(), ("benchmarks", 16)]:
+        pace.start(stage)
+        pace.predict(0, 10)
+        clock.seconds += 4
+        assert pace.predict(2, 10) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preset": "qat-lora", "evaluation": {"before_training": False}},
+        {"preset": "rtn", "evaluation": {"before_training": True}},
+    ],
+)
+def test_other_runs_ask_the_benchmarks_once(values: dict[str, Any]) -> None:
+    """Without scores before training, or without training, each stage runs once."""
+    assert count_passes(resolve(values).spec) == {}
