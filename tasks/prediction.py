@@ -6,18 +6,21 @@ No arithmetic here: `engine.estimates` has it. Start with `predict`.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
-from typing import Literal
+from typing import Any, Literal
 
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
+from engine.estimates.rank_space import count_groups
 from engine.evaluation.benchmark_names import check_benchmarks
 from engine.layer_fit import check_fit
 from engine.models.shapes import ModelShapes, read_shapes
 from engine.search.heuristics import NAMED, NUM_LOWEST
 from engine.search.strategies import count_evaluations
 from engine.specs import (
+    ElasticLoraAdapter,
     ExperimentSpec,
     NoTraining,
     RankEvaluationSpec,
@@ -29,10 +32,13 @@ from tasks.settings import Settings
 from tasks.store.candidates import list_known
 from tasks.store.database import Database
 from tasks.store.history import find_last_device, list_past_runs
+from tasks.store.records import CandidateRecord
+from tasks.store.runs import get_run
 
 DeviceKind = Literal["cpu", "cuda"]
 ENDS = ("", "_low", "_high")
 MOST_STARTS = len(NAMED) + 1 + NUM_LOWEST
+STARTS = frozenset({*NAMED, "most-frequent", "lowest-loss"})
 
 
 def load_shapes(settings: Settings, spec: Subject) -> ModelShapes:
@@ -71,7 +77,7 @@ def predict_child(
     """Predict what choosing or measuring ranks needs; None for a search nothing is known of yet.
 
     It loads and measures like an untrained run. What a search adds is its evaluations, as long as
-    those of earlier searches on the same examples.
+    those of earlier searches on the same examples, without what it is going to be told by those.
     """
     untrained = spec.model_copy(update={"training": NoTraining()})
     base = estimate(untrained, shapes, speed=load_speed(database, settings, spec))
@@ -81,7 +87,7 @@ def predict_child(
     took = [each.seconds for each in known if each.seconds > 0]
     if not took:
         return None
-    seconds = count_evaluations(spec.search, starts=MOST_STARTS) * mean(took)
+    seconds = _count_new(database, spec, known, shapes=shapes) * mean(took)
     slower = {f"seconds{end}": getattr(base, f"seconds{end}") + seconds for end in ENDS}
     parts = {**base.seconds_parts, "search": seconds}
     return replace(base, seconds_parts=parts, **slower)
@@ -99,6 +105,33 @@ def load_speed(database: Database, settings: Settings, spec: Subject) -> SpeedBa
         device=_device_kind(device or settings.queue),
         num_cores=os.cpu_count() or 1,
     )
+
+
+def _count_new(
+    database: Database,
+    spec: RankSearchSpec,
+    known: Sequence[CandidateRecord],
+    *,
+    shapes: ModelShapes,
+) -> int:
+    """Return how many configurations a search will have to evaluate itself.
+
+    Known ones spare it work where it comes upon them: the named ones, which every search begins
+    with, and those of a search that took the same course. A small space ends before the budget.
+    """
+    assert isinstance(spec.adapter, ElasticLoraAdapter)
+    space = len(spec.adapter.rank_space) ** count_groups(spec, shapes)
+    wanted = min(count_evaluations(spec.search, starts=MOST_STARTS), space)
+    course = _course(spec.model_dump(mode="json"))
+    searches = {each.run_id for each in known}
+    alike = {each for each in searches if _course(get_run(database, each).spec) == course}
+    told = sum(each.origin in STARTS or each.run_id in alike for each in known)
+    return min(max(0, wanted - told), max(0, space - len(known)))
+
+
+def _course(search: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what decides which configurations a stored search proposes, but for how many."""
+    return search["seed"], {**search["search"], "num_evaluations": None}
 
 
 def _device_kind(name: str) -> DeviceKind:

