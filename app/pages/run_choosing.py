@@ -84,7 +84,8 @@ def build_choice_panels() -> ChoicePanels:
         problems = ProblemList(elem_id="choice-problems")
         reason = FieldNote(elem_id="no-search")
         with gr.Column(visible=False, elem_id="choose-by-search", elem_classes="bd-group") as half:
-            gr.Markdown(f"### {text.SEARCH_TITLE}\n\n{text.SEARCH_NOTE}")
+            lead = f"### {text.SEARCH_TITLE}\n\n{text.SEARCH_NOTE}"
+            gr.Markdown(lead, elem_classes="bd-section-title")
             span = FieldNote(elem_id="note-configurations")
             form = build_sections(list_search_sections())
             search = gr.Button(text.SEARCH, variant="primary", elem_id="launch-search")
