@@ -27,6 +27,7 @@ from engine.layers.rank_groups import RankGroups
 from engine.result import check_codes, load_result, measure_size, save_extracted
 from engine.search.heuristics import list_starts
 from engine.search.objective import check_objective
+from engine.search.ordering import find_cost, order_best_first
 from engine.search.rank_history import RankHistory, load_history
 from engine.search.spaces import Ranks
 from engine.search.strategies import count_evaluations, run_strategy
@@ -204,7 +205,7 @@ class _Judge:
         self._found[ranks] = found
         self._session.listener(found)
         self._session.listener(Progressed(STAGE, len(self._found), self.total))
-        return _cost(found)
+        return find_cost(found)
 
     def find_best(self) -> Ranks:
         """Return the configuration with the lowest cost.
@@ -212,8 +213,8 @@ class _Judge:
         Raises:
             Diverged: When none has a finite one.
         """
-        best = min(self._found.values(), key=lambda each: (_cost(each), each.adapter_parameters))
-        if math.isinf(_cost(best)):
+        best = order_best_first(self._found.values())[0]
+        if math.isinf(find_cost(best)):
             raise Diverged(
                 f"none of {len(self._found)} configurations has a finite {best.metric}; train "
                 "again with a lower training.learning_rate"
@@ -255,13 +256,6 @@ class _Judge:
             origin=origin,
             seconds=time.perf_counter() - began,
         )
-
-
-def _cost(found: CandidateEvaluated) -> float:
-    """Return what is to be small; infinite where there was no number."""
-    if not math.isfinite(found.value):
-        return math.inf
-    return found.value if found.direction == "lower" else -found.value
 
 
 def _apply(bench: _Bench, ranks: Ranks) -> None:

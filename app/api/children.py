@@ -20,6 +20,7 @@ from app.api.replies import (
     describe_run,
 )
 from app.api.runs import read_detail
+from engine.search.ordering import find_cost
 from engine.search.pareto import find_front
 from tasks import submit
 from tasks.store import candidates, runs
@@ -66,7 +67,7 @@ def read_candidates(run_id: RunId, services: ServicesHere) -> CandidatesReply:
     """Return every configuration a search evaluated, in order."""
     runs.get_run(services.database, run_id)
     found = candidates.list_candidates(services.database, run_id)
-    costs = [each.value if each.direction == "lower" else -each.value for each in found]
+    costs = [find_cost(each) for each in found]
     front = set(find_front(costs, [each.adapter_parameters for each in found]))
     return CandidatesReply(
         candidates=[_describe(each, is_on_front=each.position in front) for each in found]
