@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from statistics import mean
 from typing import Any, Literal
 
+from engine.data.task_check import check_data
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
 from engine.estimates.rank_space import count_groups
@@ -20,12 +22,15 @@ from engine.models.shapes import ModelShapes, read_shapes
 from engine.search.heuristics import NAMED, NUM_LOWEST
 from engine.search.strategies import count_evaluations
 from engine.specs import (
+    DataSpec,
     ElasticLoraAdapter,
     ExperimentSpec,
     NoTraining,
+    QatTraining,
     RankEvaluationSpec,
     RankSearchSpec,
     Subject,
+    TaskData,
     load_spec,
 )
 from tasks.settings import Settings
@@ -56,8 +61,17 @@ def list_misfits(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ..
 
 
 def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
-    """Return which of a spec's benchmarks nobody knows."""
-    return check_benchmarks(spec.evaluation.benchmarks, data_folder=settings.data_folder)
+    """Return which of a spec's data and benchmarks are not to be had."""
+    named: dict[str, TaskData | DataSpec] = {"evaluation.data": spec.evaluation.data}
+    if isinstance(spec, ExperimentSpec) and isinstance(spec.training, QatTraining):
+        named = {"training.data": spec.training.data, **named}
+    folder, mirror = settings.data_folder, settings.data_mirror
+    found = [
+        check_data(data, data_folder=folder, mirror=mirror, field=field)
+        for field, data in named.items()
+    ]
+    unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
+    return (*chain.from_iterable(found), *unknown)
 
 
 def predict(

@@ -4,6 +4,7 @@
 corpus and its split), `text_files` (.txt, .jsonl, .parquet), `row_files` (rows of the latter two),
 `mirror` (hub data sets in a folder), `hub` (through the `datasets` library). `tasks` is the door to
 downstream tasks: examples with their possible answers, which `task_rows` reads out of a row.
+`task_check` tells before launch what of either cannot be read.
 `windows` cuts documents into windows and orders them for training; `example_windows` pads examples
 and groups them by length. This file imports nothing. Letters in shapes: N windows or examples, T
 tokens of each, B of them per batch.

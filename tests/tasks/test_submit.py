@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from tasks.errors import SchemaOutdated, WrongState
 from tasks.lease import claim_run
 from tasks.settings import Settings
 from tasks.store.runs import find_run, list_runs
+from tasks.store.schema import upgrade
 from tasks.submit import (
     Desk,
     cancel,
@@ -148,3 +150,34 @@ def test_an_unknown_benchmark_is_refused(desk: Desk) -> None:
     with pytest.raises(SpecError, match="openbookqa"):
         submit(desk, resolve(values))
     assert list_runs(desk.database) == ()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (["training.data.held_out=50000"], "training.data.held_out"),
+        (["training.data.source=typo.jsonl"], "training.data.source"),
+        (["training.data={kind: text, source: typo.txt}"], "training.data.source"),
+        (["evaluation.data.source=typo.txt"], "evaluation.data.source"),
+    ],
+)
+def test_data_that_is_not_there_is_refused(desk: Desk, overrides: list[str], field: str) -> None:
+    """Bad data is told in the preview and on submission, before a baseline is carried out."""
+    values = {"preset": "qat-nls", "evaluation": {"benchmarks": []}}
+    assert [problem.field for problem in preview(desk, values, overrides).problems] == [field]
+    with pytest.raises(SpecError, match=re.escape(field)):
+        submit(desk, resolve(values, overrides))
+    assert list_runs(desk.database) == ()
+
+
+def test_a_mirror_without_the_training_split_is_refused(settings: Settings) -> None:
+    """A mirror that has the task but not its training examples is told with what it has."""
+    mirror = settings.data_folder / "mirror"
+    (mirror / "allenai" / "openbookqa" / "main").mkdir(parents=True)
+    (mirror / "allenai" / "openbookqa" / "main" / "test.jsonl").write_text("{}")
+    upgrade(settings)
+    desk = open_desk(settings.model_copy(update={"data_mirror": mirror}))
+    with pytest.raises(SpecError, match=r"no split 'train' in the mirror; it has test"):
+        submit(desk, resolve({"preset": "qat-nls", "training": {"data": {"task": "openbookqa"}}}))
+    assert list_runs(desk.database) == ()
+    desk.database.dispose()

@@ -1,0 +1,151 @@
+"""What is wrong with the data a spec names, as far as it shows without reading the data.
+
+Asked before launch: no hub, no rows, nothing heavy. Where only the worker can tell, nothing is
+known to be wrong. The sentences are the readers' own (`tasks`, `corpora`): they are called where
+they are sure to refuse. Start with `check_data`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from engine.data.corpora import BUNDLED_CORPORA, find_file, load_documents
+from engine.data.mirror import find_in_mirror, list_configs
+from engine.data.python_docs import SPLITS
+from engine.data.row_files import ROW_SUFFIXES, unreadable
+from engine.data.tasks import TASKS, Example, load_examples, split_held_out
+from engine.data.text_files import SUFFIXES
+from engine.errors import DataError, Problem
+from engine.estimates.task_lengths import TASK_EXAMPLES
+from engine.specs.data import DataSpec, TaskData
+
+_ANY = Example((), 0)
+
+
+def check_data(
+    spec: TaskData | DataSpec, *, data_folder: Path, mirror: Path | None, field: str
+) -> tuple[Problem, ...]:
+    """Return what keeps data from being used, whichever it is; arguments as for `check_task`."""
+    if isinstance(spec, TaskData):
+        return check_task(spec, data_folder=data_folder, mirror=mirror, field=field)
+    return check_text(spec, data_folder=data_folder, mirror=mirror, field=field)
+
+
+def check_task(
+    spec: TaskData, *, data_folder: Path, mirror: Path | None, field: str
+) -> tuple[Problem, ...]:
+    """Return what keeps a task's training examples from being read and held out.
+
+    Args:
+        spec: Which task, and a file of one's own.
+        data_folder: Local files may be named relative to it.
+        mirror: Folder of hub data sets that is consulted before the hub.
+        field: The spec field that holds `spec` ("training.data").
+    """
+    at = f"{field}.source" if spec.source else f"{field}.task"
+    try:
+        if spec.source:
+            rows = _find_own(spec, data_folder=data_folder, field=field)
+        else:
+            rows = _find_published(spec, mirror=mirror, field=at)
+        if spec.held_out:
+            count = TASK_EXAMPLES[spec.task] if rows is None else _count_rows(rows, field=at)
+            _check_held_out(spec, count, field=at)
+    except (DataError, OSError) as error:
+        return (_to_problem(error, at),)
+    return ()
+
+
+def check_text(
+    spec: DataSpec, *, data_folder: Path, mirror: Path | None, field: str
+) -> tuple[Problem, ...]:
+    """Return what keeps a text from being read; arguments as for `check_task`."""
+    try:
+        if _is_refused(spec, data_folder):
+            load_documents(spec, field=field, data_folder=data_folder, mirror=mirror)
+        elif mirror and _is_elsewhere(spec, data_folder):
+            find_in_mirror(spec, field=field, mirror=mirror)
+    except (DataError, OSError) as error:
+        return (_to_problem(error, f"{field}.source"),)
+    return ()
+
+
+def _find_own(spec: TaskData, *, data_folder: Path, field: str) -> Path | None:
+    """Return the file of one's own; the reader refuses one that is missing or of another kind."""
+    path = find_file(spec.source or "", data_folder)
+    if path is None or path.suffix.lower() not in ROW_SUFFIXES:
+        load_examples(spec, split="train", field=field, data_folder=data_folder, mirror=None)
+    return path
+
+
+def _find_published(spec: TaskData, *, mirror: Path | None, field: str) -> Path | None:
+    """Return the mirror's file of training examples; None where they come from the hub."""
+    if mirror is None:
+        return None
+    task = TASKS[spec.task]
+    there = list_configs(task.source, mirror)
+    config = next((config for config in task.configs if config in there), task.configs[0])
+    asked = DataSpec(source=task.source, config=config, split="train")
+    try:
+        return find_in_mirror(asked, field=field, mirror=mirror)
+    except DataError as error:
+        raise DataError(error.args[0], field=field) from error
+
+
+def _check_held_out(spec: TaskData, count: int | None, *, field: str) -> None:
+    """Refuse to hold out as many examples as there are, or more; None is not known."""
+    if count == 0:
+        raise DataError(
+            f"there is no example in {spec.source or TASKS[spec.task].source}", field=field
+        )
+    if count is not None and spec.held_out >= count:
+        split_held_out((_ANY,) * count, spec.held_out)
+
+
+def _count_rows(path: Path, *, field: str) -> int | None:
+    """Return how many rows a file has; None where this machine cannot tell."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return _count_parquet(path, field)
+        with path.open("rb") as lines:
+            return sum(1 for line in lines if line.strip())
+    except OSError as error:
+        raise unreadable(path, error, field) from error
+
+
+def _count_parquet(path: Path, field: str) -> int | None:
+    """Return the rows a parquet file says it has; not where the library is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        return None
+    import pyarrow  # noqa: PLC0415  heavy, and only this kind of file needs it
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        return int(parquet.read_metadata(path).num_rows)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is not a whole parquet file", field=field) from error
+
+
+def _is_refused(spec: DataSpec, data_folder: Path) -> bool:
+    """Whether the reader is sure to refuse a text before it reads any."""
+    if spec.source.startswith("bundled:"):
+        return spec.source not in BUNDLED_CORPORA or spec.split not in SPLITS
+    path = find_file(spec.source, data_folder)
+    if path is not None:
+        return path.suffix.lower() not in SUFFIXES
+    is_path = spec.source[0] in "./~" or spec.source.count("/") > 1
+    return is_path or spec.source.lower().endswith(SUFFIXES)
+
+
+def _is_elsewhere(spec: DataSpec, data_folder: Path) -> bool:
+    """Whether a text is neither bundled nor a file: from the mirror or the hub."""
+    return not spec.source.startswith("bundled:") and find_file(spec.source, data_folder) is None
+
+
+def _to_problem(error: DataError | OSError, field: str) -> Problem:
+    """Return what was raised as a problem; the system's errors (too long a name) at `field`."""
+    if isinstance(error, DataError):
+        return Problem(error.field, error.args[0])
+    name = Path(str(error.filename)).name[:60]
+    return Problem(field, f"{name} cannot be read: {error.strerror or error}")
