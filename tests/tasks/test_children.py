@@ -90,7 +90,7 @@ def test_other_measurements_have_a_baseline_of_their_own(desk: Desk) -> None:
         ([16] * 5, "ranks", "there are 5 ranks for 30 groups of layers"),
         ([16] * 29 + [10], "ranks", "10 is not in the rank space; choose from 16, 12, 8"),
         ("best", "ranks", "neither ranks with commas between nor maximal, median, minimal"),
-        ([], "ranks", "at least 1"),
+        ([], "ranks", "not empty"),
     ],
 )
 def test_ranks_that_do_not_fit_are_refused(desk: Desk, ranks: Any, field: str, words: str) -> None:
