@@ -15,10 +15,9 @@ from engine.errors import BitdialError
 from tasks.errors import DraftConflict, DraftNotFound
 from tasks.store.database import Database
 from tasks.store.drafts import create_draft, get_draft, save_draft
-from tasks.store.records import DraftRecord
+from tasks.store.records import LARGEST_ID, DraftRecord
 
 Nested = dict[str, Any]
-LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from app.services import Services
 from app.text import run as text
 from tasks.store import runs
-from tasks.store.records import RunRecord
-
-LARGEST_ID = 2**31 - 1
+from tasks.store.records import LARGEST_ID, RunRecord
 
 
 @dataclass(frozen=True)
