@@ -13,7 +13,8 @@ from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.search.spaces import check_ranks
-from engine.specs import ElasticLoraAdapter, IntegerQuantizer, NoAdapter, Subject
+from engine.specs import ElasticLoraAdapter, FloatQuantizer, IntegerQuantizer, NoAdapter, Subject
+from engine.specs.quantizer import WeightQuantizer
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 8, 8192
 _NUM_SHOWN = 8
@@ -30,7 +31,7 @@ def check_fit(spec: Subject, shapes: ModelShapes) -> tuple[Problem, ...]:
 
 
 def _iter_quantizer_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Problem]:
-    if not isinstance(spec.quantizer, IntegerQuantizer):
+    if isinstance(spec.quantizer, FloatQuantizer):
         return
     layers = list_quantized(spec, shapes)
     if not layers:
@@ -39,26 +40,31 @@ def _iter_quantizer_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Pro
             "no layer of this model is selected once the excluded ones are left out; "
             f"its layers are named like {_examples(shapes)}",
         )
-    if spec.quantizer.granularity == "group":
-        yield from _iter_group_problems(layers, spec.quantizer.group_size)
+    yield from _iter_group_problems(layers, spec.quantizer)
 
 
-def _iter_group_problems(layers: tuple[LayerShape, ...], group_size: int) -> Iterator[Problem]:
+def _iter_group_problems(
+    layers: tuple[LayerShape, ...], quantizer: WeightQuantizer
+) -> Iterator[Problem]:
     """Yield one problem for the first layer that the group size does not divide."""
+    group_size = quantizer.shared_weights
     for layer in layers:
-        if layer.in_features % group_size:
+        if group_size is not None and layer.in_features % group_size:
             accepted = _common_divisors([each.in_features for each in layers])
-            choice = "or quantizer.granularity channel"
-            if accepted:
-                choice = f"choose one of {', '.join(map(str, accepted))}, {choice}"
-            else:
-                choice = f"exclude the layer {choice}"
             yield Problem(
                 "quantizer.group_size",
                 f"{group_size} does not divide the {layer.in_features} inputs of {layer.name}; "
-                f"{choice}",
+                + _write_choices(accepted, quantizer),
             )
             return
+
+
+def _write_choices(accepted: tuple[int, ...], quantizer: WeightQuantizer) -> str:
+    """Say what to do about a group size: other sizes, else leave the layer out."""
+    choice = f"choose one of {', '.join(map(str, accepted))}" if accepted else "exclude the layer"
+    if isinstance(quantizer, IntegerQuantizer):
+        return f"{choice}{',' if accepted else ''} or quantizer.granularity channel"
+    return choice
 
 
 def _common_divisors(sizes: list[int]) -> tuple[int, ...]:

@@ -5,24 +5,28 @@ Start with `measure_size` and `save_result`.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from engine.errors import CheckpointError
 from engine.events import SizeMeasured
 from engine.layers.adapters import LoraPair
+from engine.layers.codebook_scales import WeightRanges
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import join, split
-from engine.quant.uniform import encode
-from engine.specs import IntegerQuantizer, LoraAdapter, QuantizerSpec
+from engine.quant.packing import pack, packed_size, unpack
+from engine.specs import FloatQuantizer, LoraAdapter, QuantizerSpec
 from engine.teacher.cache import Tensors, write_tensors
 
 BYTES_UNQUANTIZED = 2
-RESULT_FORMAT = "bitdial-result-2"
+RESULT_FORMAT = "bitdial-result-3"
+READABLE_FORMATS = ("bitdial-result-2", RESULT_FORMAT)
+"""Older results have codes of one byte each, as (O, I)."""
 MAX_OTHER_CODES = 1e-3
 """Share of codes that may differ: ties that another device or thread count rounds otherwise."""
 
@@ -55,7 +59,7 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
         "zero_points": 0,
         "unquantized": rest * BYTES_UNQUANTIZED,
     }
-    if isinstance(quantizer, IntegerQuantizer) and quantizer.symmetry == "asymmetric":
+    if not isinstance(quantizer, FloatQuantizer) and quantizer.has_zero_points:
         parts["zero_points"] = sum(_zero_point_bytes(layer) for layer in quantized)
     adapters = sum(_adapter_bytes(layer) for layer in layers.values())
     if adapters:
@@ -72,10 +76,11 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
 def save_result(path: Path, layers: Layers) -> None:
     """Write the result: codes and their grid, and what they came from.
 
-    For each quantized layer `codes` (O, I) uint8, `step` (O, G) float32 and `zero_point` (O, G)
-    uint8, from which value = (code − zero_point) · step, whatever the start and the training were;
-    beside them adapters and ranges as trained, elastic ones at their largest rank. The codes are
-    those of the ranks the layers stand at.
+    For each quantized layer `codes`, packed without gaps, and either `step` (O, G) float32 and
+    `zero_point` (O, G) uint8, from which value = (code − zero_point) · step, or `levels` float32,
+    from which value = levels[code] · `ranges.scale`, whatever the start and the training were;
+    beside them adapters and ranges as trained, elastic ones at their largest rank. The codes
+    are those of the ranks the layers stand at. `read_weights` turns them back.
 
     Raises:
         StorageError: When the file cannot be written.
@@ -85,7 +90,7 @@ def save_result(path: Path, layers: Layers) -> None:
         if layer.adapter is not None:
             tensors |= _adapter_tensors(name, layer.adapter, layer.adapter.max_rank)
         tensors |= _rounding_tensors(name, layer)
-    write_tensors(path, tensors, {"format": RESULT_FORMAT})
+    write_tensors(path, tensors, _describe(layers))
 
 
 def save_extracted(path: Path, layers: Layers) -> None:
@@ -99,7 +104,7 @@ def save_extracted(path: Path, layers: Layers) -> None:
         if layer.adapter is not None and layer.active_rank:
             tensors |= _adapter_tensors(name, layer.adapter, layer.active_rank)
         tensors |= _rounding_tensors(name, layer)
-    write_tensors(path, tensors, {"format": RESULT_FORMAT})
+    write_tensors(path, tensors, _describe(layers))
 
 
 def load_result(path: Path, layers: Layers) -> None:
@@ -117,7 +122,35 @@ def load_result(path: Path, layers: Layers) -> None:
                 raise CheckpointError(f"{path.name} lacks {key} of {name} in this shape")
     for name, layer in layers.items():
         for key, value in _trained(layer).items():
-            value.data.copy_(tensors[f"{name}/{key}"])
+            value.copy_(tensors[f"{name}/{key}"])
+
+
+def read_weights(path: Path) -> Tensors:
+    """Return the rounded weights of a result from its codes alone, (O, I) float32 by layer.
+
+    Parallel adapters are not part of them.
+
+    Raises:
+        CheckpointError: When the file is missing, damaged, or of an older version.
+    """
+    tensors = _read(path)
+    with safe_open(path, framework="pt") as file:
+        described = json.loads((file.metadata() or {}).get("layers", "null"))
+    if described is None:
+        raise CheckpointError(f"{path.name} is of an older version")
+    return {name: _decode(tensors, name, **layer) for name, layer in described.items()}
+
+
+def _decode(tensors: Tensors, name: str, *, bits: int, shape: list[int]) -> Tensor:
+    """Turn the codes of a layer back, whichever grid they are of."""
+    count = shape[0] * shape[1]
+    codes = unpack(tensors[f"{name}/codes"], bits, count=count).view(shape)
+    if f"{name}/levels" in tensors:
+        scale = tensors[f"{name}/ranges.scale"]
+        values = tensors[f"{name}/levels"][split(codes, scale.shape[1]).int()]
+        return join(values * scale.unsqueeze(-1))
+    step, zero_point = (tensors[f"{name}/{key}"].unsqueeze(-1) for key in ("step", "zero_point"))
+    return join((split(codes, step.shape[1]).float() - zero_point.float()) * step)
 
 
 def check_codes(path: Path, layers: Layers) -> None:
@@ -132,9 +165,12 @@ def check_codes(path: Path, layers: Layers) -> None:
     tensors = _read(path)
     different = total = 0
     for name, layer in layers.items():
-        codes = _codes(layer).get("codes")
-        if codes is not None:
-            different += int((codes.cpu() != tensors[f"{name}/codes"]).sum())
+        if layer.ranges is not None:
+            codes = _stored(layer, layer.ranges)["codes"].cpu().view(-1)
+            saved = tensors[f"{name}/codes"]
+            if saved.ndim == 1:
+                saved = unpack(saved, layer.ranges.bits, count=layer.weight.numel())
+            different += int((codes != saved.view(-1)).sum())
             total += codes.numel()
     if different > MAX_OTHER_CODES * total:
         raise CheckpointError(
@@ -173,19 +209,30 @@ def load_extracted(path: Path, layers: Layers) -> None:
 def _read(path: Path) -> Tensors:
     try:
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") != RESULT_FORMAT:
+            if (file.metadata() or {}).get("format") not in READABLE_FORMATS:
                 raise CheckpointError(f"{path.name} is not a result, or of an older version")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
 
 
-def _trained(layer: RoundedWeight) -> dict[str, nn.Parameter]:
+def _describe(layers: Layers) -> dict[str, str]:
+    """Return the metadata of a result: its format, and what its codes must be read with."""
+    described = {
+        name: {"bits": layer.ranges.bits, "shape": list(layer.weight.shape)}
+        for name, layer in layers.items()
+        if layer.ranges is not None
+    }
+    return {"format": RESULT_FORMAT, "layers": json.dumps(described)}
+
+
+def _trained(layer: RoundedWeight) -> Tensors:
+    """Return adapter and ranges by name, sharing memory with the layer."""
     return {
         f"{part}.{key}": value
         for part, module in (("adapter", layer.adapter), ("ranges", layer.ranges))
         if module is not None
-        for key, value in module.named_parameters()
+        for key, value in module.state_dict().items()
     }
 
 
@@ -207,18 +254,17 @@ def _rounding_tensors(name: str, layer: RoundedWeight) -> Tensors:
     return ranges | {f"{name}/{key}": value for key, value in _codes(layer).items()}
 
 
-@torch.no_grad()
 def _codes(layer: RoundedWeight) -> Tensors:
-    """Return the codes and the grid of a layer; nothing where it is not quantized."""
+    """Return the packed codes and the grid of a layer; nothing where it is not quantized."""
     if layer.ranges is None:
         return {}
-    grid = layer.ranges.grid()
-    codes = encode(split(layer.unrounded(), layer.num_groups), grid)
-    return {
-        "codes": join(codes),
-        "step": grid.step,
-        "zero_point": grid.zero_point.to(torch.uint8),
-    }
+    stored = _stored(layer, layer.ranges)
+    return stored | {"codes": pack(stored["codes"], layer.ranges.bits)}
+
+
+@torch.no_grad()
+def _stored(layer: RoundedWeight, ranges: WeightRanges) -> Tensors:
+    return ranges.stored(split(layer.unrounded(), layer.num_groups))
 
 
 def _num_groups(layer: RoundedWeight) -> int:
@@ -233,8 +279,8 @@ def _adapter_bytes(layer: RoundedWeight) -> int:
 
 
 def _code_bytes(layer: RoundedWeight) -> int:
-    return -(-layer.weight.numel() * layer.active_bits // 8)
+    return packed_size(layer.weight.numel(), layer.active_bits)
 
 
 def _zero_point_bytes(layer: RoundedWeight) -> int:
-    return -(-_num_groups(layer) * layer.active_bits // 8)
+    return packed_size(_num_groups(layer), layer.active_bits)

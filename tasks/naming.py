@@ -69,8 +69,10 @@ def write_ranks(ranks: Sequence[int]) -> str:
 
 
 def _quantizer_words(spec: ExperimentSpec) -> list[str]:
-    if not isinstance(spec.quantizer, IntegerQuantizer):
+    if isinstance(spec.quantizer, FloatQuantizer):
         return ["16-bit"]
+    if not isinstance(spec.quantizer, IntegerQuantizer):
+        return [f"{spec.quantizer.bits}-bit NormalFloat", f"block {spec.quantizer.group_size}"]
     by_group = spec.quantizer.granularity == "group"
     width = f"group {spec.quantizer.group_size}" if by_group else "per channel"
     words = [f"{spec.quantizer.bits}-bit", width]

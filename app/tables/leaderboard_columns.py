@@ -165,8 +165,9 @@ def _name(row: LeaderboardRow) -> Cell:
 
 def _group_size(row: LeaderboardRow) -> Cell:
     quantizer = row.run.spec.get("quantizer", {})
-    if quantizer.get("granularity") != "group":
-        return text_cell(str(quantizer.get("granularity") or ""))
+    granularity = quantizer.get("granularity", "group" if "group_size" in quantizer else "")
+    if granularity != "group":
+        return text_cell(str(granularity))
     return number_cell(float(quantizer["group_size"]), 0)
 
 

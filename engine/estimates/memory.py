@@ -15,7 +15,7 @@ from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import count_workload, longest_row
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import IntegerQuantizer, NoAdapter, QatTraining, Subject
+from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, QatTraining, Subject
 
 INTERPRETER_BYTES = 400_000_000
 FLOAT32_BYTES = 4
@@ -65,9 +65,10 @@ def _gradient_bytes(spec: Subject, rounded: tuple[LayerShape, ...]) -> int:
 def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
     """Return adapters and ranges in float32 with gradients and moments."""
     num_trained = 0
-    if isinstance(spec.quantizer, IntegerQuantizer):
+    if not isinstance(spec.quantizer, FloatQuantizer):
         groups = (num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
-        num_trained += 2 * sum(groups)
+        per_group = 2 if isinstance(spec.quantizer, IntegerQuantizer) else 1
+        num_trained += per_group * sum(groups)
     if not isinstance(spec.adapter, NoAdapter):
         sides = (each.out_features + each.in_features for each in list_adapted(spec, shapes))
         num_trained += spec.adapter.max_rank * sum(sides)

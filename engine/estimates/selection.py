@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from engine.layer_patterns import is_selected
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import IntegerQuantizer, NoAdapter, Subject
+from engine.specs import FloatQuantizer, NoAdapter, Subject
+from engine.specs.quantizer import DEFAULT_EXCLUDE, WeightQuantizer
 
 
 def list_quantized(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     """Return the layers whose weights are rounded, shared ones once."""
     quantizer = spec.quantizer
-    if not isinstance(quantizer, IntegerQuantizer):
+    if isinstance(quantizer, FloatQuantizer):
         return ()
     return tuple(
         layer
@@ -33,8 +34,8 @@ def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
         return ()
     candidates = list_quantized(spec, shapes)
     exclude: tuple[str, ...] = ()
-    if not isinstance(spec.quantizer, IntegerQuantizer):
-        candidates, exclude = shapes.own_layers, IntegerQuantizer().exclude
+    if isinstance(spec.quantizer, FloatQuantizer):
+        candidates, exclude = shapes.own_layers, DEFAULT_EXCLUDE
     return tuple(
         layer
         for layer in candidates
@@ -44,11 +45,9 @@ def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     )
 
 
-def num_groups(layer: LayerShape, quantizer: IntegerQuantizer) -> int:
+def num_groups(layer: LayerShape, quantizer: WeightQuantizer) -> int:
     """Return how many scales a layer has."""
-    if quantizer.granularity == "channel":
-        return layer.out_features
-    return layer.num_weights // quantizer.group_size
+    return layer.num_weights // (quantizer.shared_weights or layer.in_features)
 
 
 def _names(layer: LayerShape, shapes: ModelShapes) -> tuple[str, ...]:

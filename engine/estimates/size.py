@@ -1,8 +1,8 @@
 """What the compressed model will weigh, exactly: the sum a saved checkpoint would have.
 
 Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
-and exist on asymmetric grids only; all else is 16 bits. Absorbed adapters vanish into the codes,
-parallel ones weigh 16 bits per parameter.
+and exist on asymmetric integer grids only; all else is 16 bits. Absorbed adapters vanish into the
+codes, parallel ones weigh 16 bits per parameter.
 The same sum as `engine.result` takes from the real model. Start with `estimate_size`.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.models.shapes import ModelShapes
-from engine.specs import IntegerQuantizer, LoraAdapter, NoAdapter, Subject
+from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, Subject
 
 BYTES_UNQUANTIZED = 2
 SCALE_BYTES = 2
@@ -45,12 +45,12 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
     """Count the bytes of the result; shared weights count once."""
     layers = list_quantized(spec, shapes)
     parts = {"weights": 0, "scales": 0, "zero_points": 0, "unquantized": 0}
-    if isinstance(spec.quantizer, IntegerQuantizer):
+    if not isinstance(spec.quantizer, FloatQuantizer):
         bits = spec.quantizer.bits
         groups = [num_groups(layer, spec.quantizer) for layer in layers]
         parts["weights"] = sum(_packed(layer.num_weights, bits) for layer in layers)
         parts["scales"] = sum(groups) * SCALE_BYTES
-        if spec.quantizer.symmetry == "asymmetric":
+        if spec.quantizer.has_zero_points:
             parts["zero_points"] = sum(_packed(count, bits) for count in groups)
     num_quantized = sum(layer.num_weights for layer in layers)
     stored = sum(parts.values())

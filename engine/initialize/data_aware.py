@@ -14,7 +14,7 @@ from engine.layers.layer_map import bypassed
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
-from engine.layers.weight_ranges import AsymmetricRanges
+from engine.layers.weight_ranges import AsymmetricRanges, UniformRanges
 from engine.quant.ranges import (
     Grid,
     asymmetric_grid,
@@ -53,7 +53,7 @@ def start_data_aware(
         moments = collect_moments(split, linear, windows, progress=progress)
     stacks: dict[int, list[str]] = {}
     for name in linear:
-        if name in moments and layers[name].ranges is not None:
+        if name in moments and isinstance(layers[name].ranges, UniformRanges):
             stacks.setdefault(id(moments[name]), []).append(name)
     done = 0
     for names in stacks.values():
@@ -77,7 +77,7 @@ def _start_stack(stack: list[RoundedWeight], moments: Tensor) -> None:
     pieces = zip(*(torch.split(part, heights) for part in start), strict=True)
     for layer, (weight, *grid) in zip(stack, pieces, strict=True):
         layer.weight.copy_(weight)
-        if layer.ranges is not None:
+        if isinstance(layer.ranges, UniformRanges):
             lower, width, zero_point = grid
             layer.ranges.set_grid(Grid(lower, width, zero_point, layer.ranges.bits))
 

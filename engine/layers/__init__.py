@@ -1,6 +1,7 @@
 """Modules that stand in for a model's linear layers, and the controller that sets them.
 
-Rooms: `weight_ranges` (trainable ranges of one width), `adapters` (low-rank pairs),
+Rooms: `weight_ranges` (trainable ranges of one width), `codebook_scales` (scales of a codebook, and
+the choice of ranges for every grid), `adapters` (low-rank pairs),
 `rounded_weight` (a frozen weight with its ranges, adapter, current bits and rank), `held_weight`
 (a rounded weight computed once and used many times, with its gradient), `quantized_linear` and
 `quantized_embedding` (the modules), `swap` (putting them into a model), `layer_map` (setting a

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from engine.errors import SpecError
 from engine.layers.adapters import LoraPair
+from engine.layers.codebook_scales import WeightRanges
 from engine.layers.held_weight import HeldWeight
-from engine.layers.weight_ranges import WeightRanges
 from engine.quant.grouping import join, split
-from engine.quant.projection import LowRank, absorb, project
-from engine.quant.uniform import fake_quantize_reference
+from engine.quant.projection import LowRank
 from engine.specs.quantizer import BITS_UNQUANTIZED
 
 
@@ -43,7 +42,7 @@ class RoundedWeight(nn.Module):
         self.weight.requires_grad = False
         self.ranges = ranges
         self.adapter = adapter
-        self.num_groups = 1 if ranges is None else next(ranges.parameters()).shape[1]
+        self.num_groups = 1 if ranges is None else ranges.num_groups
         self.active_bits = BITS_UNQUANTIZED if ranges is None else ranges.bits
         self.active_rank = 0 if adapter is None else adapter.max_rank
         self.held: HeldWeight | None = None
@@ -95,9 +94,7 @@ class RoundedWeight(nn.Module):
         weight = self.unrounded()
         if self.ranges is None or self.active_bits == BITS_UNQUANTIZED:
             return weight
-        lower, width = self.ranges.ends()
-        grouped = split(weight, self.num_groups)
-        return join(fake_quantize_reference(grouped, lower, width, self.active_bits))
+        return join(self.ranges.reference(split(weight, self.num_groups)))
 
     def unrounded(self) -> Tensor:
         """Return W + s·B·A, (O, I) float32, by autograd; W where the adapter is parallel."""
@@ -120,7 +117,8 @@ class RoundedWeight(nn.Module):
         if trains and self.adapter is not None:
             self.adapter.trained_rank = max(self.adapter.trained_rank, self.active_rank)
         if not self.is_plain:
-            self.held = HeldWeight(self._absorbed(dtype), self._project if trains else None)
+            finish = self._project if trains and self._learns_from_weight() else None
+            self.held = HeldWeight(self._absorbed(dtype), finish)
         return self.held
 
     def release(self) -> None:
@@ -148,16 +146,19 @@ class RoundedWeight(nn.Module):
                 return self.weight.detach().to(dtype)
             return torch.addmm(self.weight.float(), pair.b, pair.a, alpha=pair.scaling).to(dtype)
         out = torch.empty(self.weight.shape, dtype=dtype, device=self.weight.device)
-        grid = self.ranges.grid()
-        return absorb(self.weight.detach(), pair, grid, out=out)
+        return self.ranges.absorb(self.weight.detach(), pair, out=out)
+
+    def _learns_from_weight(self) -> bool:
+        """Whether anything trains by the gradient of the rounded weight."""
+        ranges = () if self.ranges is None else self.ranges.parameters()
+        return self.absorbed is not None or any(each.requires_grad for each in ranges)
 
     def _project(self, gradient: Tensor) -> None:
         """Hand the gradient of the held weight on to adapter and ranges, and forget the weight."""
         self.held = None
         pair = self._active_pair()
         if self.ranges is not None and self.active_bits != BITS_UNQUANTIZED:
-            grid = self.ranges.grid()
-            self.ranges.add_gradients(project(gradient, self.weight.detach(), pair, grid), grid)
+            self.ranges.project(gradient, self.weight.detach(), pair)
         if self.absorbed is not None:
             self.absorbed.add_gradients(gradient, self.active_rank)
 

@@ -11,18 +11,19 @@ from torch import Tensor, nn
 from engine.errors import SpecError
 from engine.layer_patterns import is_selected
 from engine.layers.adapters import LoraPair
+from engine.layers.codebook_scales import WeightRanges, build_ranges
 from engine.layers.quantized_embedding import QuantizedEmbedding
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
-from engine.layers.weight_ranges import WeightRanges, build_ranges
 from engine.quant.grouping import count_groups, split
 from engine.specs import (
     AdapterSpec,
-    IntegerQuantizer,
+    FloatQuantizer,
     LowRankAdapter,
     NoAdapter,
     QuantizerSpec,
 )
+from engine.specs.quantizer import DEFAULT_EXCLUDE
 
 Layers = dict[str, RoundedWeight]
 
@@ -76,7 +77,7 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
 
 def _check_found(layers: Layers, plan: LayerPlan) -> None:
     """Refuse patterns that select nothing, at the field that holds them."""
-    if isinstance(plan.quantizer, IntegerQuantizer) and not layers:
+    if not isinstance(plan.quantizer, FloatQuantizer) and not layers:
         raise SpecError.at(
             "quantizer.include", "no layer of this model is selected; use * or a layer's name"
         )
@@ -109,10 +110,9 @@ def _find_tied_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
 
 
 def _is_wanted(name: str, module: nn.Module, plan: LayerPlan) -> bool:
-    if isinstance(plan.quantizer, IntegerQuantizer):
+    if not isinstance(plan.quantizer, FloatQuantizer):
         return is_selected(name, plan.quantizer.include, plan.quantizer.exclude)
-    exclude = IntegerQuantizer().exclude
-    return isinstance(module, nn.Linear) and _adapter_for(name, plan, exclude) is not None
+    return isinstance(module, nn.Linear) and _adapter_for(name, plan, DEFAULT_EXCLUDE) is not None
 
 
 def _adapter_for(
@@ -140,10 +140,9 @@ def _build(
 
 
 def _build_ranges(weight: Tensor, spec: QuantizerSpec) -> WeightRanges | None:
-    if not isinstance(spec, IntegerQuantizer):
+    if isinstance(spec, FloatQuantizer):
         return None
-    group_size = spec.group_size if spec.granularity == "group" else None
-    num_groups = count_groups(weight.shape[1], group_size)
+    num_groups = count_groups(weight.shape[1], spec.shared_weights)
     return build_ranges(split(weight.detach(), num_groups), spec)
 
 

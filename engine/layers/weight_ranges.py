@@ -1,11 +1,18 @@
-"""Trainable ranges of one weight at one width, as parameters. Start with `build_ranges`."""
+"""Trainable ranges of one weight at one width on a uniform grid, as parameters.
+
+What a weight needs of its ranges, whatever the grid, are the methods of `UniformRanges`; those of a
+codebook are in `codebook_scales`, and `build_ranges` there chooses. Start with `UniformRanges`.
+"""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from engine.quant.projection import Projected
+from engine.quant import projection
+from engine.quant.projection import LowRank, Projected
 from engine.quant.ranges import (
     Grid,
     asymmetric_grid,
@@ -14,10 +21,77 @@ from engine.quant.ranges import (
     symmetric_grid,
     symmetric_scale,
 )
-from engine.specs import IntegerQuantizer
+from engine.quant.uniform import encode, fake_quantize_reference
 
 
-class AsymmetricRanges(nn.Module):
+class UniformRanges(nn.Module, ABC):
+    """Ranges that stand for a uniform grid per group.
+
+    Attributes:
+        bits: Width of the codes.
+        num_groups: G, groups per row.
+    """
+
+    def __init__(self, bits: int, num_groups: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.num_groups = num_groups
+
+    @abstractmethod
+    def grid(self) -> Grid:
+        """Return the grid these ranges stand for, without a graph."""
+
+    @abstractmethod
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return lower end and width (O, G), differentiable in the ranges, for the reference."""
+
+    @abstractmethod
+    def fit(self, grouped: Tensor) -> None:
+        """Take smallest and largest of (O, G, g) weights; in place."""
+
+    @abstractmethod
+    def set_grid(self, grid: Grid) -> None:
+        """Take over a grid found elsewhere; in place."""
+
+    @abstractmethod
+    def add_gradients(self, projected: Projected, grid: Grid) -> None:
+        """Add the gradients of the ranges that follow from the rounded weight's."""
+
+    def reference(self, grouped: Tensor) -> Tensor:
+        """Round (O, G, g) weights by autograd: the slow way."""
+        lower, width = self.ends()
+        return fake_quantize_reference(grouped, lower, width, self.bits)
+
+    def absorb(self, weight: Tensor, pair: LowRank | None, *, out: Tensor) -> Tensor:
+        """Write the rounded W + s·B·A, (O, I), into `out` and return it: the fast way."""
+        return projection.absorb(weight, pair, self.grid(), out=out)
+
+    def project(self, gradient: Tensor, weight: Tensor, pair: LowRank | None) -> None:
+        """Carry the gradient of what `absorb` gives back to the ranges and to W + s·B·A.
+
+        Args:
+            gradient: (O, I) float32; overwritten with the gradient of W + s·B·A.
+            weight: (O, I) frozen weight.
+            pair: The adapter, or None.
+        """
+        grid = self.grid()
+        self.add_gradients(projection.project(gradient, weight, pair, grid), grid)
+
+    def stored(self, grouped: Tensor) -> dict[str, Tensor]:
+        """Return what is saved of (O, G, g) weights: value = (code − zero_point) · step.
+
+        Returns:
+            `codes` (O, G, g) uint8, `step` (O, G) float32, `zero_point` (O, G) uint8.
+        """
+        grid = self.grid()
+        return {
+            "codes": encode(grouped, grid),
+            "step": grid.step,
+            "zero_point": grid.zero_point.to(torch.uint8),
+        }
+
+
+class AsymmetricRanges(UniformRanges):
     """Lower end and width per group.
 
     Attributes:
@@ -26,9 +100,8 @@ class AsymmetricRanges(nn.Module):
     """
 
     def __init__(self, grouped: Tensor, bits: int) -> None:
-        super().__init__()
+        super().__init__(bits, grouped.shape[1])
         low, extent = asymmetric_range(grouped, bits)
-        self.bits = bits
         self.low = nn.Parameter(low)
         self.extent = nn.Parameter(extent)
 
@@ -43,6 +116,13 @@ class AsymmetricRanges(nn.Module):
         width = self.extent.abs()
         return low, width + (grid.width - width).detach()
 
+    def fit(self, grouped: Tensor) -> None:
+        """Take smallest and largest of (O, G, g) weights; in place."""
+        low, extent = asymmetric_range(grouped, self.bits)
+        with torch.no_grad():
+            self.low.copy_(low)
+            self.extent.copy_(extent)
+
     def set_grid(self, grid: Grid) -> None:
         """Take over a grid found elsewhere; in place."""
         with torch.no_grad():
@@ -56,7 +136,7 @@ class AsymmetricRanges(nn.Module):
         add_gradient(self.low, projected.below + projected.above)
 
 
-class SymmetricRanges(nn.Module):
+class SymmetricRanges(UniformRanges):
     """One signed scale per group.
 
     Attributes:
@@ -64,8 +144,7 @@ class SymmetricRanges(nn.Module):
     """
 
     def __init__(self, grouped: Tensor, bits: int) -> None:
-        super().__init__()
-        self.bits = bits
+        super().__init__(bits, grouped.shape[1])
         self.scale = nn.Parameter(symmetric_scale(grouped, bits))
 
     def grid(self) -> Grid:
@@ -77,6 +156,11 @@ class SymmetricRanges(nn.Module):
         half = 1 << (self.bits - 1)
         step = self.scale.abs() / half
         return -self.grid().zero_point * step, step * num_levels(self.bits)
+
+    def fit(self, grouped: Tensor) -> None:
+        """Take the largest magnitude of (O, G, g) weights and its sign; in place."""
+        with torch.no_grad():
+            self.scale.copy_(symmetric_scale(grouped, self.bits))
 
     def set_grid(self, grid: Grid) -> None:
         """Take over the steps of a grid found elsewhere; in place. The sign stays."""
@@ -95,16 +179,6 @@ class SymmetricRanges(nn.Module):
         upper = grid.top - grid.zero_point
         ends = projected.above * upper - projected.below * grid.zero_point
         add_gradient(self.scale, (projected.inside / scale.abs() + ends / half) * scale.sign())
-
-
-WeightRanges = AsymmetricRanges | SymmetricRanges
-
-
-def build_ranges(grouped: Tensor, spec: IntegerQuantizer) -> WeightRanges:
-    """Build the ranges the spec asks for, fitted to (O, G, g) weights by smallest and largest."""
-    if spec.symmetry == "symmetric":
-        return SymmetricRanges(grouped, spec.bits)
-    return AsymmetricRanges(grouped, spec.bits)
 
 
 def add_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:

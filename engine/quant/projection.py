@@ -51,7 +51,7 @@ def absorb(weight: Tensor, pair: LowRank | None, grid: Grid, *, out: Tensor) -> 
         grid: (O, G) each.
         out: (O, I) of the dtype to compute with; overwritten and returned.
     """
-    for rows in _iter_rows(weight):
+    for rows in iter_rows(weight):
         part = grid.rows(rows)
         scaled = _scaled(weight, pair, grid, rows).clamp_(0, grid.top)
         scaled.sub_(part.zero_point).round_().div_(grid.top / part.width)
@@ -71,7 +71,7 @@ def project(gradient: Tensor, weight: Tensor, pair: LowRank | None, grid: Grid) 
     """
     inside, below, above = (torch.empty_like(grid.width) for _ in range(3))
     num_groups = grid.width.shape[1]
-    for rows in _iter_rows(weight):
+    for rows in iter_rows(weight):
         scaled = _scaled(weight, pair, grid, rows)
         grouped = gradient[rows].view(scaled.shape[0], num_groups, -1)
         clipped = torch.lt(scaled, 0).to(grouped.dtype).mul_(grouped)
@@ -99,7 +99,7 @@ def _scaled(weight: Tensor, pair: LowRank | None, grid: Grid, rows: slice) -> Te
     return grouped.sub_(part.lower).mul_(grid.top / part.width)
 
 
-def _iter_rows(weight: Tensor) -> Iterator[slice]:
+def iter_rows(weight: Tensor) -> Iterator[slice]:
     """Cut the rows into blocks of about `BLOCK_WEIGHTS` weights."""
     rows = max(1, BLOCK_WEIGHTS // weight.shape[1])
     for start in range(0, weight.shape[0], rows):

@@ -21,7 +21,12 @@ from engine.specs.experiment import ExperimentSpec, Subject
 from engine.specs.initialization import DataAware, InitializationSpec, RoundToNearest
 from engine.specs.model import ModelSpec
 from engine.specs.presets import PRESETS, Preset, find_preset
-from engine.specs.quantizer import FloatQuantizer, IntegerQuantizer, QuantizerSpec
+from engine.specs.quantizer import (
+    FloatQuantizer,
+    IntegerQuantizer,
+    NormalFloatQuantizer,
+    QuantizerSpec,
+)
 from engine.specs.rank_search import (
     EvolutionaryStrategy,
     HeuristicsStrategy,
@@ -63,6 +68,7 @@ __all__ = [
     "ModelSpec",
     "NoAdapter",
     "NoTraining",
+    "NormalFloatQuantizer",
     "ObjectiveSpec",
     "Preset",
     "QatTraining",

@@ -14,9 +14,15 @@ from engine.errors import Problem
 from engine.specs.adapter import AdapterSpec, NoAdapter
 from engine.specs.base import Spec, option
 from engine.specs.evaluation import EvaluationSpec
-from engine.specs.initialization import InitializationSpec, RoundToNearest
+from engine.specs.initialization import DataAware, InitializationSpec, RoundToNearest
 from engine.specs.model import ModelSpec
-from engine.specs.quantizer import FloatQuantizer, IntegerQuantizer, QuantizerSpec
+from engine.specs.quantizer import (
+    BITS_UNQUANTIZED,
+    FloatQuantizer,
+    IntegerQuantizer,
+    NormalFloatQuantizer,
+    QuantizerSpec,
+)
 from engine.specs.training import NoTraining, QatTraining, TrainingSpec
 
 SCHEMA_VERSION = 1
@@ -49,7 +55,9 @@ class Subject(Spec):
     @property
     def bits(self) -> int:
         """Nominal bits of the quantized layers; 16 where nothing is quantized."""
-        return self.quantizer.bits if isinstance(self.quantizer, IntegerQuantizer) else 16
+        return (
+            BITS_UNQUANTIZED if isinstance(self.quantizer, FloatQuantizer) else self.quantizer.bits
+        )
 
 
 class ExperimentSpec(Subject):
@@ -60,39 +68,61 @@ class ExperimentSpec(Subject):
 
 def iter_conflicts(spec: Subject) -> Iterator[Problem]:
     """Yield what is senseless in the combination of fields, each with what would be accepted."""
-    is_float = isinstance(spec.quantizer, FloatQuantizer)
-    is_trained = isinstance(spec.training, QatTraining)
-    if not isinstance(spec.adapter, NoAdapter) and not is_trained:
+    if not isinstance(spec.adapter, NoAdapter) and not isinstance(spec.training, QatTraining):
         yield Problem(
             "training.method",
             "a LoRA starts at zero and changes nothing untrained; choose qat, or adapter.kind none",
         )
-    if is_float and not isinstance(spec.initialization, RoundToNearest):
+    yield from _iter_start_conflicts(spec)
+    if isinstance(spec.training, QatTraining):
+        yield from _iter_training_conflicts(spec, spec.training)
+
+
+def _iter_start_conflicts(spec: Subject) -> Iterator[Problem]:
+    """Yield what is senseless in the initialization."""
+    if isinstance(spec.quantizer, FloatQuantizer):
+        if not isinstance(spec.initialization, RoundToNearest):
+            yield Problem(
+                "initialization.method",
+                "a 16-bit model has no ranges to choose; use round-to-nearest, or quantizer.grid "
+                "integer",
+            )
+    elif isinstance(spec.initialization, DataAware) and not isinstance(
+        spec.quantizer, IntegerQuantizer
+    ):
         yield Problem(
             "initialization.method",
-            "a 16-bit model has no ranges to choose; use round-to-nearest, or quantizer.grid "
+            "a NormalFloat grid has no ranges to choose; use round-to-nearest, or quantizer.grid "
             "integer",
         )
-    if is_float and isinstance(spec.training, QatTraining):
-        if isinstance(spec.adapter, NoAdapter):
-            yield Problem(
-                "training.method",
-                "a 16-bit model without an adapter has nothing to train; choose quantizer.grid "
-                "integer, adapter.kind lora or elastic-lora, or training.method none",
-            )
-        elif spec.training.objective != "task":
+
+
+def _iter_training_conflicts(spec: Subject, training: QatTraining) -> Iterator[Problem]:
+    """Yield what a training would have nothing to do with."""
+    is_float = isinstance(spec.quantizer, FloatQuantizer)
+    if is_float and not isinstance(spec.adapter, NoAdapter):
+        if training.objective != "task":
             yield Problem(
                 "training.objective",
                 "a 16-bit model is its own teacher; use task, or quantizer.grid integer",
             )
-    if not is_float and isinstance(spec.training, QatTraining) and _holds_all_still(spec):
+    elif is_float:
         yield Problem(
-            "training.range_learning_rate",
-            "without an adapter and with ranges held still there is nothing to train; give "
-            "ranges a rate above 0, or choose adapter.kind lora",
+            "training.method",
+            "a 16-bit model without an adapter has nothing to train; choose quantizer.grid "
+            "integer, adapter.kind lora or elastic-lora, or training.method none",
         )
-
-
-def _holds_all_still(spec: Subject) -> bool:
-    is_held = isinstance(spec.training, QatTraining) and not spec.training.range_learning_rate
-    return is_held and isinstance(spec.adapter, NoAdapter)
+    elif isinstance(spec.adapter, NoAdapter):
+        if isinstance(spec.quantizer, NormalFloatQuantizer):
+            yield Problem(
+                "training.method",
+                "the scales of a NormalFloat grid do not train, and without an adapter nothing "
+                "else does; choose adapter.kind lora, quantizer.grid integer, or training.method "
+                "none",
+            )
+        elif not training.range_learning_rate:
+            yield Problem(
+                "training.range_learning_rate",
+                "without an adapter and with ranges held still there is nothing to train; give "
+                "ranges a rate above 0, or choose adapter.kind lora",
+            )

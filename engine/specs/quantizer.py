@@ -14,6 +14,7 @@ from engine.specs.base import Spec, option
 BITS_UNQUANTIZED = 16
 Symmetry = Literal["asymmetric", "symmetric"]
 Granularity = Literal["group", "channel"]
+DEFAULT_EXCLUDE = ("lm_head", "*embed*", "*wte", "*wpe")
 
 
 class FloatQuantizer(Spec):
@@ -59,11 +60,67 @@ class IntegerQuantizer(Spec):
         min_length=1,
     )
     exclude: tuple[str, ...] = option(
-        ("lm_head", "*embed*", "*wte", "*wpe"),
+        DEFAULT_EXCLUDE,
         "Excluded layers",
         "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
         advanced=True,
     )
 
+    @property
+    def shared_weights(self) -> int | None:
+        """Weights of a row that share a scale; None for a whole row."""
+        return self.group_size if self.granularity == "group" else None
 
-QuantizerSpec = Annotated[FloatQuantizer | IntegerQuantizer, Field(discriminator="grid")]
+    @property
+    def has_zero_points(self) -> bool:
+        """Whether a zero point is stored beside each scale."""
+        return self.symmetry == "asymmetric"
+
+
+class NormalFloatQuantizer(Spec):
+    """A codebook with its levels where normally distributed weights are; scales do not train."""
+
+    grid: Literal["normal-float"] = option(
+        "normal-float",
+        "Grid",
+        "Round weights to a table of levels that suits normally distributed weights, times a "
+        "scale (NF4 at 4 bits).",
+    )
+    bits: int = option(4, "Bits", "Width of each quantized weight.", unit="bits", ge=2, le=8)
+    group_size: int = option(
+        64,
+        "Block size",
+        "Neighboring weights of a row that share a scale; must divide every layer's input size.",
+        unit="weights",
+        ge=8,
+        le=8192,
+    )
+    include: tuple[str, ...] = option(
+        ("*",),
+        "Included layers",
+        "Layers to quantize, by name with shell wildcards (*.mlp.*), one per line.",
+        advanced=True,
+        min_length=1,
+    )
+    exclude: tuple[str, ...] = option(
+        DEFAULT_EXCLUDE,
+        "Excluded layers",
+        "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
+        advanced=True,
+    )
+
+    @property
+    def shared_weights(self) -> int | None:
+        """Weights of a row that share a scale."""
+        return self.group_size
+
+    @property
+    def has_zero_points(self) -> bool:
+        """Zero is a level of the table; there is no zero point."""
+        return False
+
+
+WeightQuantizer = IntegerQuantizer | NormalFloatQuantizer
+QuantizerSpec = Annotated[
+    FloatQuantizer | IntegerQuantizer | NormalFloatQuantizer, Field(discriminator="grid")
+]

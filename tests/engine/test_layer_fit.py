@@ -44,6 +44,16 @@ def test_group_size(shapes: ModelShapes) -> None:
     )
 
 
+def test_block_size(shapes: ModelShapes) -> None:
+    """A codebook's block that does not divide a layer is told with the blocks that do."""
+    values = {"quantizer": {"grid": "normal-float", "group_size": 64}, "adapter": {"r": 8}}
+    (problem,) = check_fit(spec_of(**values), shapes)
+    assert problem.field == "quantizer.group_size"
+    assert problem.message == (
+        "64 does not divide the 96 inputs of model.layers.0.mlp.down_proj; choose one of 8, 16, 32"
+    )
+
+
 @pytest.mark.parametrize("group_size", [8, 16, 32])
 def test_accepted_group_sizes(shapes: ModelShapes, group_size: int) -> None:
     """Every group size that is named as accepted is accepted."""

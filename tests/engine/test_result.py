@@ -12,11 +12,19 @@ from safetensors.torch import load_file
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import split
+from engine.quant.packing import unpack
 from engine.quant.uniform import encode
-from engine.result import check_codes, load_result, measure_size, save_result
-from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter
+from engine.result import (
+    check_codes,
+    load_result,
+    measure_size,
+    read_weights,
+    save_result,
+)
+from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, NormalFloatQuantizer
 from tests.engine.tiny_layers import NO_LAYER, integer, lora, quantize, quantized_llama
 from tests.tiny_models import make_llama
+from tests.tolerances import assert_near
 
 
 def packed(codes: np.ndarray, bits: int) -> bytes:
@@ -105,12 +113,47 @@ def test_the_codes_are_the_result_even_where_the_start_changed_the_weights(tmp_p
     save_result(path, layers)
     saved = load_file(path)
     for name, layer in layers.items():
-        codes = saved[f"{name}/codes"]
-        assert codes.dtype == torch.uint8
+        bits, packed_codes = layer.active_bits, saved[f"{name}/codes"]
+        assert len(packed_codes) == -(-layer.weight.numel() * bits // 8)
+        codes = unpack(packed_codes, bits, count=layer.weight.numel()).view_as(layer.weight)
         shifted = codes.view(len(codes), layer.num_groups, -1).float()
         shifted = shifted - saved[f"{name}/zero_point"].float().unsqueeze(-1)
         weight = (shifted * saved[f"{name}/step"].unsqueeze(-1)).view_as(codes)
         torch.testing.assert_close(weight, effective(layer), rtol=1e-5, atol=1e-7)
+        assert torch.equal(read_weights(path)[name], weight)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_codebook_takes_its_bits_and_a_scale(bits: int, tmp_path: Path) -> None:
+    """A NormalFloat file's codes have no gaps, the size counts no zero points, weights return."""
+    quantizer = NormalFloatQuantizer(bits=bits, group_size=16)
+    model, layers = quantized_llama(quantizer=quantizer)
+    num_weights = sum(layer.weight.numel() for layer in layers.values())
+    found = measure_size(model, layers, quantizer)
+    assert found.parts["weights"] == num_weights * bits // 8
+    assert found.parts["zero_points"] == 0
+    assert found.effective_bits == pytest.approx(bits + 16 / 16)
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    saved = load_file(path)
+    codes = sum(saved[f"{name}/codes"].numel() for name in layers)
+    assert codes == found.parts["weights"]
+    for name, weight in read_weights(path).items():
+        assert_near(weight, effective(layers[name]))
+
+
+def test_scales_of_a_codebook_come_back(tmp_path: Path) -> None:
+    """Scales are no parameters, yet a result puts them back into fresh layers."""
+    quantizer = NormalFloatQuantizer(bits=3, group_size=16)
+    _, layers = quantized_llama(quantizer=quantizer)
+    for layer in layers.values():
+        layer.ranges.scale.mul_(0.7)
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    restored = quantize(make_llama(), quantizer, lora())
+    load_result(path, restored)
+    for name, layer in layers.items():
+        assert torch.equal(effective(restored[name]), effective(layer))
 
 
 def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:

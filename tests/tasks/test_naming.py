@@ -67,6 +67,10 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
             {"preset": "qat-nls"},
             "smollm2-135m-instruct 4-bit group 64 QAT NLS 16·12·8",
         ),
+        (
+            {"quantizer": {"grid": "normal-float", "bits": 3}},
+            "smollm2-135m-instruct 3-bit NormalFloat block 64 round-to-nearest",
+        ),
         ({"preset": "rtn", "name": " mine "}, "mine"),
         ({"model": {"source": "/models/gpt2/"}}, "gpt2 16-bit baseline"),
     ],

@@ -56,7 +56,7 @@ def test_conditions_name_fields_that_come_before() -> None:
     ("key", "kind", "expected"),
     [
         ("quantizer[integer].bits", "dial", (2, 3, 4, 5, 6, 7, 8)),
-        ("quantizer.grid", "choice", ("float", "integer")),
+        ("quantizer.grid", "choice", ("float", "integer", "normal-float")),
         ("quantizer[integer].include", "lines", ()),
         ("evaluation.divergence", "flag", ()),
         ("training[qat].learning_rate", "number", ()),

@@ -28,6 +28,7 @@ CHOICES = [
     ("quantizer.exclude=[]",),
     ("quantizer.exclude=[lm_head]", "quantizer.bits=8"),
     ("quantizer.include=['*.1.*']", "quantizer.bits=7"),
+    ("quantizer.grid=normal-float", "quantizer.bits=3"),
 ]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import SpecError
+from engine.layers.codebook_scales import build_ranges
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import LayerPlan, install
@@ -210,3 +211,15 @@ def test_ranges_take_over_a_grid(name: str) -> None:
     ranges.set_grid(wanted)
     assert torch.equal(ranges.grid().zero_point, wanted.zero_point)
     assert_near(ranges.grid().step, wanted.step)
+
+
+@pytest.mark.parametrize("name", ["asymmetric", "symmetric"])
+def test_ranges_fit_other_weights(name: str) -> None:
+    """`fit` makes the ranges those a layer of the other weights would be built with."""
+    rounded = make_layer(name, lora()).rounded
+    other = torch.randn(SHAPE[0], rounded.num_groups, SHAPE[1] // rounded.num_groups)
+    assert rounded.ranges is not None
+    rounded.ranges.fit(other)
+    built = build_ranges(other, QUANTIZERS[name])
+    for mine, theirs in zip(rounded.ranges.parameters(), built.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, WeightRanges
+from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
 from engine.quant import projection
 from engine.quant.grouping import join, split
 from engine.quant.projection import LowRank, absorb, project
@@ -19,7 +19,7 @@ BITS = 3
 both_kinds = pytest.mark.parametrize("kind", [AsymmetricRanges, SymmetricRanges])
 
 
-def make_ranges(kind: type[WeightRanges], weight: Tensor) -> WeightRanges:
+def make_ranges(kind: type[UniformRanges], weight: Tensor) -> UniformRanges:
     """Fit ranges and shrink them, so that weights are clipped on both sides."""
     ranges = kind(split(weight, GROUPS), BITS)
     with torch.no_grad():
@@ -28,7 +28,7 @@ def make_ranges(kind: type[WeightRanges], weight: Tensor) -> WeightRanges:
     return ranges
 
 
-def make_case(kind: type[WeightRanges]) -> tuple[Tensor, LowRank, WeightRanges]:
+def make_case(kind: type[UniformRanges]) -> tuple[Tensor, LowRank, UniformRanges]:
     """Return weight, adapter and ranges with both signs of scale and clipping on both sides."""
     weight = torch.randn(ROWS, COLUMNS)
     pair = LowRank(torch.randn(RANK, COLUMNS) * 0.1, torch.randn(ROWS, RANK), 0.7)
@@ -51,7 +51,7 @@ def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @both_kinds
 @pytest.mark.usefixtures("_blocks")
-def test_absorbing_is_rounding_the_sum(kind: type[WeightRanges]) -> None:
+def test_absorbing_is_rounding_the_sum(kind: type[UniformRanges]) -> None:
     """`absorb` gives FQ(W + s·B·A), overwrites all of `out` and leaves the weight alone."""
     weight, pair, ranges = make_case(kind)
     before = weight.clone()
@@ -66,7 +66,7 @@ def test_absorbing_is_rounding_the_sum(kind: type[WeightRanges]) -> None:
 @both_kinds
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_absorbing_nothing_is_rounding_to_the_bit(
-    kind: type[WeightRanges], dtype: torch.dtype
+    kind: type[UniformRanges], dtype: torch.dtype
 ) -> None:
     """Without an adapter the result is `fake_quantize` bit for bit, cast to the wanted dtype."""
     weight = torch.randn(ROWS, COLUMNS).to(dtype)
@@ -77,7 +77,7 @@ def test_absorbing_nothing_is_rounding_to_the_bit(
 
 @both_kinds
 @pytest.mark.usefixtures("_blocks")
-def test_projected_gradients_are_those_of_autograd(kind: type[WeightRanges]) -> None:
+def test_projected_gradients_are_those_of_autograd(kind: type[UniformRanges]) -> None:
     """Gradients of weight and ranges equal autograd through the slow form, clipped parts too."""
     weight, pair, ranges = make_case(kind)
     whole = (weight + pair.scaling * pair.b @ pair.a).requires_grad_()
@@ -94,7 +94,7 @@ def test_projected_gradients_are_those_of_autograd(kind: type[WeightRanges]) -> 
 
 
 @both_kinds
-def test_gradients_of_fitted_ranges_are_those_of_autograd(kind: type[WeightRanges]) -> None:
+def test_gradients_of_fitted_ranges_are_those_of_autograd(kind: type[UniformRanges]) -> None:
     """The same holds for fresh ranges, where the largest weight lies exactly on an end."""
     # Weights on a coarse grid and powers of two: every comparison with an end is exact.
     weight = torch.randint(-4, 4, (ROWS, COLUMNS)) / 8 + 1 / 64
@@ -116,14 +116,14 @@ def test_gradients_of_fitted_ranges_are_those_of_autograd(kind: type[WeightRange
         assert_near(value, expected[name])
 
 
-def take_gradients(ranges: WeightRanges) -> dict[str, Tensor]:
+def take_gradients(ranges: UniformRanges) -> dict[str, Tensor]:
     """Return the gradients of ranges by name, and clear them."""
     found = {name: value.grad for name, value in ranges.named_parameters()}
     ranges.zero_grad()
     return found
 
 
-def moved_ends(ranges: WeightRanges, name: str, change: float) -> tuple[Tensor, Tensor]:
+def moved_ends(ranges: UniformRanges, name: str, change: float) -> tuple[Tensor, Tensor]:
     """Return lower end and width in float64 after a change of one parameter, zero point held."""
     grid = ranges.grid()
     lower, width = grid.lower.double(), grid.width.double()
@@ -136,7 +136,7 @@ def moved_ends(ranges: WeightRanges, name: str, change: float) -> tuple[Tensor, 
     return lower, width + (value + change).abs() - value.abs()
 
 
-def held_rounding(weight: Tensor, ranges: WeightRanges, name: str, change: float) -> Tensor:
+def held_rounding(weight: Tensor, ranges: UniformRanges, name: str, change: float) -> Tensor:
     """Round (O, G, g) float64 weights after a change, with residuals and clipping as before it."""
     lower, width, _, _ = ranges.grid().rows(slice(None))
     steps = (weight - lower.double()) / (width.double() / ranges.grid().top)
@@ -149,7 +149,7 @@ def held_rounding(weight: Tensor, ranges: WeightRanges, name: str, change: float
 
 @both_kinds
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_gradients_of_ranges_are_finite_differences(kind: type[WeightRanges], sign: float) -> None:
+def test_gradients_of_ranges_are_finite_differences(kind: type[UniformRanges], sign: float) -> None:
     """Range gradients equal central differences in float64, for groups of either sign."""
     weight = torch.randn(ROWS, COLUMNS)
     weight[:, ::GROUP_SIZE] = -5.0 * sign  # the largest weight decides the sign of the scale
@@ -170,7 +170,7 @@ def test_gradients_of_ranges_are_finite_differences(kind: type[WeightRanges], si
 
 
 @both_kinds
-def test_accumulating_then_projecting_once_is_exact(kind: type[WeightRanges]) -> None:
+def test_accumulating_then_projecting_once_is_exact(kind: type[UniformRanges]) -> None:
     """Projecting the sum of four gradients gives the sum of four projections."""
     weight, pair, ranges = make_case(kind)
     grid = ranges.grid()

@@ -1,0 +1,109 @@
+"""Scales of one weight on a codebook grid, and the choice of ranges for every grid.
+
+The same methods as `UniformRanges`, so a weight needs not know its grid. Start with `build_ranges`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
+from engine.quant.grouping import join, split
+from engine.quant.normal_float import (
+    CodebookGrid,
+    absmax_scale,
+    encode,
+    fake_quantize,
+    normal_levels,
+)
+from engine.quant.projection import LowRank, iter_rows
+from engine.specs import NormalFloatQuantizer
+from engine.specs.quantizer import WeightQuantizer
+
+
+class CodebookScales(nn.Module):
+    """One scale per group of a codebook; held still.
+
+    A scale is the largest magnitude of its group and no parameter: the outermost levels are there
+    for that weight, and no end of the grid moves on its own. An absorbed adapter trains straight
+    through the rounding; what has grown beyond the scale is clipped and gets no gradient.
+
+    Attributes:
+        bits: Width of the codes.
+        num_groups: G, groups per row.
+        levels: (2^bits,) float32.
+        scale: (O, G) float32.
+    """
+
+    levels: Tensor
+    scale: Tensor
+
+    def __init__(self, grouped: Tensor, levels: Tensor, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.num_groups = grouped.shape[1]
+        self.register_buffer("levels", levels.to(grouped.device), persistent=False)
+        self.register_buffer("scale", absmax_scale(grouped))
+
+    def grid(self) -> CodebookGrid:
+        """Return levels and scales."""
+        return CodebookGrid(self.levels, self.scale)
+
+    def fit(self, grouped: Tensor) -> None:
+        """Take the largest magnitude of (O, G, g) weights; in place."""
+        self.scale.copy_(absmax_scale(grouped))
+
+    def reference(self, grouped: Tensor) -> Tensor:
+        """Round (O, G, g) weights, straight through by autograd: the slow way."""
+        scale = self.scale.unsqueeze(-1)
+        inside = torch.clamp(grouped, -scale, scale)
+        return inside + (fake_quantize(grouped.detach(), self.grid()) - inside).detach()
+
+    def absorb(self, weight: Tensor, pair: LowRank | None, *, out: Tensor) -> Tensor:
+        """Write the rounded W + s·B·A, (O, I), into `out` and return it: the fast way."""
+        for rows in iter_rows(weight):
+            grouped = split(_add(weight, pair, rows), self.num_groups)
+            grid = CodebookGrid(self.levels, self.scale[rows])
+            out[rows].copy_(join(fake_quantize(grouped, grid)))
+        return out
+
+    def project(self, gradient: Tensor, weight: Tensor, pair: LowRank | None) -> None:
+        """Carry the gradient of what `absorb` gives back to W + s·B·A.
+
+        Args:
+            gradient: (O, I) float32; overwritten: zero where the weight was clipped.
+            weight: (O, I) frozen weight.
+            pair: The adapter, or None.
+        """
+        for rows in iter_rows(weight):
+            grouped = split(_add(weight, pair, rows), self.num_groups)
+            clipped = grouped.abs() > self.scale[rows].unsqueeze(-1)
+            gradient[rows] = gradient[rows].masked_fill(join(clipped), 0)
+
+    def stored(self, grouped: Tensor) -> dict[str, Tensor]:
+        """Return what is saved of (O, G, g) weights beside scales: value = levels[code] · scale.
+
+        Returns:
+            `codes` (O, G, g) uint8, `levels` (2^bits,) float32.
+        """
+        return {"codes": encode(grouped, self.grid()), "levels": self.levels.clone()}
+
+
+WeightRanges = UniformRanges | CodebookScales
+
+
+def build_ranges(grouped: Tensor, spec: WeightQuantizer) -> WeightRanges:
+    """Build the ranges the spec asks for, fitted to (O, G, g) weights, rounding to nearest."""
+    if isinstance(spec, NormalFloatQuantizer):
+        return CodebookScales(grouped, normal_levels(spec.bits), spec.bits)
+    if spec.symmetry == "symmetric":
+        return SymmetricRanges(grouped, spec.bits)
+    return AsymmetricRanges(grouped, spec.bits)
+
+
+def _add(weight: Tensor, pair: LowRank | None, rows: slice) -> Tensor:
+    """Return some rows of W + s·B·A in float32."""
+    if pair is None:
+        return weight[rows].float()
+    return torch.addmm(weight[rows].float(), pair.b[rows], pair.a, alpha=pair.scaling)
