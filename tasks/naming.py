@@ -12,6 +12,7 @@ from engine.specs import (
     ExperimentSpec,
     FloatQuantizer,
     IntegerQuantizer,
+    LoftQ,
     LoraAdapter,
     QatTraining,
     RankEvaluationSpec,
@@ -80,10 +81,17 @@ def _quantizer_words(spec: ExperimentSpec) -> list[str]:
 
 
 def _training_words(spec: ExperimentSpec) -> list[str]:
-    if not isinstance(spec.training, QatTraining):
-        untouched = isinstance(spec.quantizer, FloatQuantizer)
-        return ["baseline"] if untouched else [spec.initialization.method]
+    starts = ["LoftQ"] if isinstance(spec.initialization, LoftQ) else []
+    if isinstance(spec.training, QatTraining):
+        return [*starts, "QAT", *_adapter_words(spec)]
+    if starts:
+        return [*starts, *_adapter_words(spec)]
+    untouched = isinstance(spec.quantizer, FloatQuantizer)
+    return ["baseline"] if untouched else [spec.initialization.method]
+
+
+def _adapter_words(spec: ExperimentSpec) -> list[str]:
     adapter = spec.adapter
     if isinstance(adapter, ElasticLoraAdapter):
-        return ["QAT", f"NLS {write_ranks(adapter.rank_space)}"]
-    return ["QAT", f"LoRA {adapter.r}"] if isinstance(adapter, LoraAdapter) else ["QAT"]
+        return [f"NLS {write_ranks(adapter.rank_space)}"]
+    return [f"LoRA {adapter.r}"] if isinstance(adapter, LoraAdapter) else []

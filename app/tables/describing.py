@@ -42,6 +42,8 @@ def describe_method(run: RunRecord) -> str:
     if preset is not None and _is_still(run, preset):
         return preset.title
     words = []
+    if _dig(run.spec, "initialization", "method") == "loftq":
+        words.append("LoftQ")
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):

@@ -13,7 +13,7 @@ from engine.estimates.selection import list_adapted, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import Workload, count_workload
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import Subject
+from engine.specs import LoftQ, NoAdapter, Subject
 
 FLOPS_PER_CORE = 4e10
 """Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
@@ -24,6 +24,8 @@ STEP_SECONDS_PER_WEIGHT = {"cpu": 1e-8, "cuda": 5e-11}
 """Rounding every weight once per step and projecting its gradient, on one core or a GPU."""
 CALIBRATION_PASSES = 6
 """Forward passes that a calibration token costs in a data-aware start, solving included."""
+LOFTQ_PRODUCTS = 20
+"""Products of a weight with a matrix of the adapter's rank in a round of LoftQ."""
 FACTOR_RULE_OF_THUMB = 3.0
 FACTOR_GUESSED_TEXT = 2.0
 FACTOR_ONE_RUN = 1.6
@@ -63,7 +65,8 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
         "load": speed.load_seconds or _load_seconds(shapes),
         "teach": work.teach_tokens / forward,
         "initialize": work.calibration_tokens / calibration
-        + _rounding_seconds(list_quantized(spec, shapes), speed),
+        + _rounding_seconds(list_quantized(spec, shapes), speed)
+        + _decomposing_seconds(spec, shapes, speed),
         "train": _train_seconds(spec, shapes, work, speed),
         "evaluate": work.evaluate_tokens / forward,
     }
@@ -95,6 +98,17 @@ def _rounding_seconds(layers: tuple[LayerShape, ...], speed: SpeedBasis) -> floa
     cores = speed.num_cores if speed.device == "cpu" else 1
     num_weights = sum(layer.num_weights for layer in layers)
     return num_weights * STEP_SECONDS_PER_WEIGHT[speed.device] / cores
+
+
+def _decomposing_seconds(spec: Subject, shapes: ModelShapes, speed: SpeedBasis) -> float:
+    """Return the time of LoftQ's rounds: thin products and a rounding of every adapted layer."""
+    if not isinstance(spec.initialization, LoftQ) or isinstance(spec.adapter, NoAdapter):
+        return 0.0
+    layers = list_adapted(spec, shapes)
+    flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
+    num_weights = sum(layer.num_weights for layer in layers)
+    products = 2 * LOFTQ_PRODUCTS * num_weights * spec.adapter.max_rank / flops
+    return spec.initialization.iterations * (products + _rounding_seconds(layers, speed))
 
 
 def _judge(work: Workload, speed: SpeedBasis) -> tuple[float, str]:

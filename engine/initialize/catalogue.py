@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from engine.initialize.data_aware import start_data_aware
+from engine.initialize.error_report import Errors
+from engine.initialize.loftq import start_loftq
 from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
-from engine.specs import DataAware, InitializationSpec
+from engine.specs import DataAware, InitializationSpec, LoftQ
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ def initialize(
     installed: Installed,
     spec: InitializationSpec,
     *,
+    seed: int,
     load_windows: Callable[[DataAware], Tensor],
     progress: Callable[[int, int], None],
-) -> None:
+) -> Errors:
     """Bring freshly installed layers to their start, in place.
 
     Round-to-nearest ranges are what a layer is built with, so there nothing is left to do.
@@ -42,11 +45,19 @@ def initialize(
     Args:
         installed: The model.
         spec: The initialization asked for.
+        seed: Of whatever is random.
         load_windows: Gives (N, T) calibration text; called only where it is needed.
         progress: Told of work done and in all.
+
+    Returns:
+        Relative error by layer and iteration, of an initialization that goes in iterations.
     """
+    if isinstance(spec, LoftQ):
+        head = installed.split.head_weight
+        return start_loftq(installed.layers, spec, head=head, seed=seed, progress=progress)
     if isinstance(spec, DataAware):
         windows = load_windows(spec)
         start_data_aware(
             installed.split, installed.root, installed.layers, windows, progress=progress
         )
+    return {}

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
 from engine.quant.grouping import join, split
 from engine.quant.normal_float import (
+    Codebook,
     CodebookGrid,
     absmax_scale,
+    build_codebook,
     encode,
     fake_quantize,
     normal_levels,
@@ -37,18 +39,21 @@ class CodebookScales(nn.Module):
     """
 
     levels: Tensor
+    counts: Tensor
+    limits: Tensor
     scale: Tensor
 
     def __init__(self, grouped: Tensor, levels: Tensor, bits: int) -> None:
         super().__init__()
         self.bits = bits
         self.num_groups = grouped.shape[1]
-        self.register_buffer("levels", levels.to(grouped.device), persistent=False)
+        for name, part in build_codebook(levels.to(grouped.device))._asdict().items():
+            self.register_buffer(name, part, persistent=False)
         self.register_buffer("scale", absmax_scale(grouped))
 
     def grid(self) -> CodebookGrid:
         """Return levels and scales."""
-        return CodebookGrid(self.levels, self.scale)
+        return CodebookGrid(Codebook(self.levels, self.counts, self.limits), self.scale)
 
     def fit(self, grouped: Tensor) -> None:
         """Take the largest magnitude of (O, G, g) weights; in place."""
@@ -64,7 +69,7 @@ class CodebookScales(nn.Module):
         """Write the rounded W + s·B·A, (O, I), into `out` and return it: the fast way."""
         for rows in iter_rows(weight):
             grouped = split(_add(weight, pair, rows), self.num_groups)
-            grid = CodebookGrid(self.levels, self.scale[rows])
+            grid = self.grid()._replace(scale=self.scale[rows])
             out[rows].copy_(join(fake_quantize(grouped, grid)))
         return out
 

@@ -18,7 +18,7 @@ from engine.specs.base import Spec
 from engine.specs.data import DataSpec, TaskData, TextData, TrainingDataSpec
 from engine.specs.evaluation import EvaluationSpec
 from engine.specs.experiment import ExperimentSpec, Subject
-from engine.specs.initialization import DataAware, InitializationSpec, RoundToNearest
+from engine.specs.initialization import DataAware, InitializationSpec, LoftQ, RoundToNearest
 from engine.specs.model import ModelSpec
 from engine.specs.presets import PRESETS, Preset, find_preset
 from engine.specs.quantizer import (
@@ -63,6 +63,7 @@ __all__ = [
     "HillClimbingStrategy",
     "InitializationSpec",
     "IntegerQuantizer",
+    "LoftQ",
     "LoraAdapter",
     "LowRankAdapter",
     "ModelSpec",

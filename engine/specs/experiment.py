@@ -14,7 +14,7 @@ from engine.errors import Problem
 from engine.specs.adapter import AdapterSpec, NoAdapter
 from engine.specs.base import Spec, option
 from engine.specs.evaluation import EvaluationSpec
-from engine.specs.initialization import DataAware, InitializationSpec, RoundToNearest
+from engine.specs.initialization import DataAware, InitializationSpec, LoftQ, RoundToNearest
 from engine.specs.model import ModelSpec
 from engine.specs.quantizer import (
     BITS_UNQUANTIZED,
@@ -68,10 +68,13 @@ class ExperimentSpec(Subject):
 
 def iter_conflicts(spec: Subject) -> Iterator[Problem]:
     """Yield what is senseless in the combination of fields, each with what would be accepted."""
-    if not isinstance(spec.adapter, NoAdapter) and not isinstance(spec.training, QatTraining):
+    is_started = isinstance(spec.initialization, LoftQ)
+    is_trained = isinstance(spec.training, QatTraining)
+    if not isinstance(spec.adapter, NoAdapter) and not is_trained and not is_started:
         yield Problem(
             "training.method",
-            "a LoRA starts at zero and changes nothing untrained; choose qat, or adapter.kind none",
+            "a LoRA starts at zero and changes nothing untrained; choose qat, adapter.kind none, "
+            "or initialization.method loftq, which needs no training",
         )
     yield from _iter_start_conflicts(spec)
     if isinstance(spec.training, QatTraining):
@@ -80,7 +83,9 @@ def iter_conflicts(spec: Subject) -> Iterator[Problem]:
 
 def _iter_start_conflicts(spec: Subject) -> Iterator[Problem]:
     """Yield what is senseless in the initialization."""
-    if isinstance(spec.quantizer, FloatQuantizer):
+    if isinstance(spec.initialization, LoftQ):
+        yield from _iter_loftq_conflicts(spec)
+    elif isinstance(spec.quantizer, FloatQuantizer):
         if not isinstance(spec.initialization, RoundToNearest):
             yield Problem(
                 "initialization.method",
@@ -94,6 +99,28 @@ def _iter_start_conflicts(spec: Subject) -> Iterator[Problem]:
             "initialization.method",
             "a NormalFloat grid has no ranges to choose; use round-to-nearest, or quantizer.grid "
             "integer",
+        )
+
+
+def _iter_loftq_conflicts(spec: Subject) -> Iterator[Problem]:
+    """Yield what LoftQ cannot start from: it needs something lost and something to hold it."""
+    if isinstance(spec.quantizer, FloatQuantizer):
+        yield Problem(
+            "initialization.method",
+            "a 16-bit model loses nothing that LoftQ could make up for; use round-to-nearest, or "
+            "quantizer.grid normal-float or integer",
+        )
+    elif isinstance(spec.adapter, NoAdapter):
+        yield Problem(
+            "initialization.method",
+            "LoftQ puts into adapters what rounding lost, and there are none; choose adapter.kind "
+            "lora or elastic-lora with adapter.placement parallel, or round-to-nearest",
+        )
+    elif spec.adapter.placement == "absorbed":
+        yield Problem(
+            "adapter.placement",
+            "what LoftQ puts into an absorbed adapter would be rounded away again; choose "
+            "parallel, or initialization.method data-aware",
         )
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 from engine.specs.base import Spec, option
 from engine.specs.data import DataSpec
 
+LoftQVariant = Literal["alternating", "svd-first"]
+
 
 class RoundToNearest(Spec):
     """Ranges from the smallest and largest weight of each group; no data needed."""
@@ -40,4 +42,30 @@ class DataAware(Spec):
     )
 
 
-InitializationSpec = Annotated[RoundToNearest | DataAware, Field(discriminator="method")]
+class LoftQ(Spec):
+    """Rounded weights and parallel adapters found in turn, so that each makes up for the other."""
+
+    method: Literal["loftq"] = option(
+        "loftq",
+        "Initialization",
+        "Round, fit the adapters to what rounding lost, round again what they leave; needs no data "
+        "and a parallel adapter.",
+    )
+    variant: LoftQVariant = option(
+        "alternating",
+        "Variant",
+        "alternating rounds the weight first, as published; svd-first takes the strongest "
+        "directions off before it rounds.",
+    )
+    iterations: int = option(
+        5,
+        "Iterations",
+        "The most rounds of rounding and fitting; a layer stops where its error no longer falls "
+        "and keeps its best.",
+        unit="iterations",
+        ge=1,
+        le=50,
+    )
+
+
+InitializationSpec = Annotated[RoundToNearest | DataAware | LoftQ, Field(discriminator="method")]

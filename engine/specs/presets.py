@@ -51,6 +51,17 @@ PRESETS: tuple[Preset, ...] = (
         },
     ),
     Preset(
+        "loftq",
+        "LoftQ",
+        "Round to NormalFloat and put what rounding lost into adapters beside the weights; no "
+        "training, no data, done in a minute.",
+        {
+            "quantizer": {"grid": "normal-float", "bits": 4},
+            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "initialization": {"method": "loftq", "iterations": 5},
+        },
+    ),
+    Preset(
         "qat-nls",
         "QAT with neural low-rank adapter search",
         "Train elastic adapters on a downstream task through the rounding; each layer's best rank "

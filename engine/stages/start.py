@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from engine.data.windows import spread
-from engine.events import Logged
+from engine.events import FileWritten, Logged, MetricPoint
 from engine.initialize.catalogue import Installed, initialize
+from engine.initialize.error_report import ERROR_FILE, Errors, mean_errors, write_errors
 from engine.layers.head import SplitModel
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups, group_adapters
@@ -38,15 +39,31 @@ def start(session: Session, loaded: Loaded) -> tuple[Installed, RankGroups | Non
             ranks = spec.adapter.reported_ranks(len(groups.members))
             apply_map(layers, groups.layer_map(layers, ranks, field="adapter.ranks"))
         installed = Installed(model, SplitModel(model), layers)
-        initialize(
+        errors = initialize(
             installed,
             spec.initialization,
+            seed=spec.seed,
             load_windows=_CalibrationText(session, loaded.model),
             progress=session.progress("initialize"),
         )
+        if errors:
+            _announce_errors(session, errors)
         session.listener(Logged("info", f"{len(layers)} layers at {spec.bits} bits"))
         session.listener(measure_size(model, layers, spec.quantizer))
     return installed, groups
+
+
+def _announce_errors(session: Session, errors: Errors) -> None:
+    """Announce the mean error of each iteration and write that of every layer."""
+    means = mean_errors(errors)
+    for iteration, mean in enumerate(means, start=1):
+        session.listener(MetricPoint("initialize/relative_error", iteration, mean))
+    listed = ", ".join(f"{mean:.4%}" for mean in means)
+    session.listener(
+        Logged("info", f"relative error of {len(errors)} layers by iteration: {listed}")
+    )
+    write_errors(session.workspace.folder / ERROR_FILE, errors)
+    session.listener(FileWritten("report", ERROR_FILE))
 
 
 @dataclass(frozen=True)

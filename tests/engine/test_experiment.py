@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from engine.errors import Cancelled, CheckpointError, DataError, ModelError, SpecError
 from engine.events import (
@@ -27,8 +30,10 @@ from engine.specs import (
     ExperimentSpec,
     FloatQuantizer,
     IntegerQuantizer,
+    LoftQ,
     LoraAdapter,
     ModelSpec,
+    NormalFloatQuantizer,
     QatTraining,
     TextData,
 )
@@ -298,3 +303,43 @@ def test_bad_requests_name_their_field_before_any_training(room: Room) -> None:
             room.run(spec, "bad", listener=events.append)
         assert str(caught.value).startswith(f"{field}: ")
         assert "train" not in stages(events)
+
+
+def test_loftq_tells_its_errors_and_helps(room: Room) -> None:
+    """Errors fall by iteration, a report has every layer, and the model is nearer than rounded."""
+    quantizer = NormalFloatQuantizer(bits=2, group_size=16)
+    adapter = LoraAdapter(r=8, lora_alpha=4.0, placement="parallel")
+    spec = room.spec(quantizer=quantizer, adapter=adapter, initialization=LoftQ(iterations=3))
+    events = room.run(spec, "loftq")
+    points = [event for event in events if isinstance(event, MetricPoint)]
+    assert [(point.key, point.step) for point in points] == [
+        ("initialize/relative_error", step) for step in (1, 2, 3)
+    ]
+    assert points[0].value > points[1].value >= points[2].value > 0
+    assert FileWritten("report", "loftq-error.json") in events
+    report = json.loads((room.folder / "loftq" / "loftq-error.json").read_text())
+    assert report["mean"] == [point.value for point in points]
+    assert len(report["layers"]) == 14
+    rounded = scores(room.run(room.spec(quantizer=quantizer), "rounded"))
+    assert scores(events)["kl_divergence"].value < rounded["kl_divergence"].value
+
+
+def test_a_training_goes_on_from_loftq(room: Room) -> None:
+    """A parallel adapter beside a codebook trains from where LoftQ put it."""
+    spec = room.qat().model_copy(
+        update={
+            "quantizer": NormalFloatQuantizer(bits=2, group_size=16),
+            "adapter": LoraAdapter(r=4, placement="parallel"),
+            "initialization": LoftQ(iterations=2),
+        }
+    )
+    started = room.spec(
+        quantizer=spec.quantizer, adapter=spec.adapter, initialization=spec.initialization
+    )
+    room.run(started, "started")
+    room.run(spec, "trained")
+    before, after = (
+        load_file(room.folder / name / "result.safetensors") for name in ("started", "trained")
+    )
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {key for key in before if key.endswith(("adapter.a", "adapter.b"))}

@@ -71,6 +71,10 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
             {"quantizer": {"grid": "normal-float", "bits": 3}},
             "smollm2-135m-instruct 3-bit NormalFloat block 64 round-to-nearest",
         ),
+        (
+            {"preset": "loftq"},
+            "smollm2-135m-instruct 4-bit NormalFloat block 64 LoftQ LoRA 16",
+        ),
         ({"preset": "rtn", "name": " mine "}, "mine"),
         ({"model": {"source": "/models/gpt2/"}}, "gpt2 16-bit baseline"),
     ],

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engine.quant.normal_float import (
+    BINS,
     CodebookGrid,
     absmax_scale,
+    build_codebook,
     decode,
     encode,
     fake_quantize,
@@ -46,13 +48,13 @@ numbers = st.floats(-1e4, 1e4, width=32)
 def make_grid(bits: int, *, rows: int = 6, groups: int = 3, size: int = 64) -> tuple:
     """Return (O, G, g) normal weights and the codebook fitted to them."""
     grouped = torch.randn(rows, groups, size, generator=torch.Generator().manual_seed(bits))
-    return grouped, CodebookGrid(normal_levels(bits), absmax_scale(grouped))
+    return grouped, CodebookGrid(build_codebook(normal_levels(bits)), absmax_scale(grouped))
 
 
 def nearest(grouped: Tensor, grid: CodebookGrid) -> Tensor:
     """Return every weight's nearest level by comparing with all of them: the published way."""
     scaled = grouped / grid.scale.unsqueeze(-1)
-    return (scaled.unsqueeze(-1) - grid.levels).abs().argmin(dim=-1)
+    return (scaled.unsqueeze(-1) - grid.book.levels).abs().argmin(dim=-1)
 
 
 def test_four_bits_are_the_published_table() -> None:
@@ -79,11 +81,31 @@ def test_levels_rise_from_minus_one_to_one_through_zero(bits: int) -> None:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_a_code_is_that_of_the_nearest_level(bits: int) -> None:
-    """The binary search finds what comparing with every level finds."""
+    """The table finds what comparing with every level finds."""
     grouped, grid = make_grid(bits)
     codes = encode(grouped, grid)
     assert codes.dtype == torch.uint8
     assert torch.equal(codes.long(), nearest(grouped, grid))
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_the_table_is_exact_around_every_midpoint(bits: int) -> None:
+    """On midpoints, on bin edges and a rounding beside them, codes are a binary search's."""
+    levels = normal_levels(bits)
+    midpoints = (levels[1:] + levels[:-1]) / 2
+    edges = torch.linspace(-1, 1, BINS + 1)
+    values = torch.cat([levels, midpoints, edges])
+    values = torch.cat([values, values.nextafter(values + 1), values.nextafter(values - 1)])
+    grid = CodebookGrid(build_codebook(levels), torch.ones(1, 1))
+    codes = encode(values.view(1, 1, -1), grid).view(-1)
+    assert torch.equal(codes.long(), torch.bucketize(values, midpoints))
+
+
+def test_what_lies_beyond_the_scale_is_clipped() -> None:
+    """A value however far outside, as an adapter may make it, gets an outermost level."""
+    grid = CodebookGrid(build_codebook(normal_levels(4)), torch.tensor([[1e-20]]))
+    codes = encode(torch.tensor([[[1e30, -1e30, torch.inf]]]), grid)
+    assert codes.flatten().tolist() == [15, 0, 15]
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -92,7 +114,7 @@ def test_decoding_is_rounding(bits: int) -> None:
     grouped, grid = make_grid(bits)
     rounded = fake_quantize(grouped, grid)
     assert torch.equal(decode(encode(grouped, grid), grid), rounded)
-    again = CodebookGrid(grid.levels, absmax_scale(rounded))
+    again = CodebookGrid(grid.book, absmax_scale(rounded))
     assert torch.equal(fake_quantize(rounded, again), rounded)
 
 
@@ -100,10 +122,10 @@ def test_decoding_is_rounding(bits: int) -> None:
 def test_zero_stays_zero(row: list[float], bits: int) -> None:
     """Whatever is in its block, a zero is rounded to zero, and a block of zeros to zeros."""
     grouped = torch.tensor([[[0.0, *row]]])
-    grid = CodebookGrid(normal_levels(bits), absmax_scale(grouped))
+    grid = CodebookGrid(build_codebook(normal_levels(bits)), absmax_scale(grouped))
     rounded = fake_quantize(grouped, grid)
     assert rounded[0, 0, 0] == 0
     assert torch.isfinite(rounded).all()
     blank = torch.zeros(1, 1, 8)
-    none = CodebookGrid(grid.levels, absmax_scale(blank))
+    none = CodebookGrid(grid.book, absmax_scale(blank))
     assert torch.equal(fake_quantize(blank, none), blank)

@@ -8,16 +8,21 @@ import pytest
 
 from engine.specs import (
     DataAware,
+    ElasticLoraAdapter,
     ExperimentSpec,
     IntegerQuantizer,
+    LoftQ,
     LoraAdapter,
     NormalFloatQuantizer,
+    NoTraining,
     QatTraining,
 )
 from engine.specs.experiment import iter_conflicts
 
 NORMAL = NormalFloatQuantizer()
 INTEGER = IntegerQuantizer()
+ELASTIC = ElasticLoraAdapter(placement="parallel")
+PARALLEL = LoraAdapter(placement="parallel")
 
 
 def conflicts(**values: Any) -> dict[str, str]:
@@ -33,6 +38,17 @@ def conflicts(**values: Any) -> dict[str, str]:
             {"quantizer": NORMAL, "initialization": DataAware()},
             "initialization.method",
             "round-to-nearest",
+        ),
+        ({"quantizer": NORMAL, "initialization": LoftQ()}, "initialization.method", "adapter.kind"),
+        (
+            {"quantizer": NORMAL, "initialization": LoftQ(), "adapter": LoraAdapter()},
+            "adapter.placement",
+            "choose parallel",
+        ),
+        (
+            {"initialization": LoftQ(), "adapter": PARALLEL},
+            "initialization.method",
+            "quantizer.grid normal-float or integer",
         ),
         ({"initialization": DataAware()}, "initialization.method", "round-to-nearest"),
         ({"training": QatTraining()}, "training.method", "quantizer.grid integer"),
@@ -61,3 +77,15 @@ def test_every_grid_trains_an_adapter(quantizer: Any, placement: Any) -> None:
     """Either grid goes with an adapter inside the rounding or beside it."""
     adapter = LoraAdapter(placement=placement)
     assert conflicts(quantizer=quantizer, adapter=adapter, training=QatTraining()) == {}
+
+
+@pytest.mark.parametrize("training", [NoTraining(), QatTraining()], ids=["untrained", "qat"])
+@pytest.mark.parametrize("quantizer", [INTEGER, NORMAL], ids=["integer", "normal-float"])
+@pytest.mark.parametrize("adapter", [PARALLEL, ELASTIC], ids=["fixed", "elastic"])
+def test_loftq_goes_with_any_grid_and_parallel_adapter(
+    training: Any, quantizer: Any, adapter: Any
+) -> None:
+    """LoftQ makes an adapter worth having without any training, and is a start of one."""
+    start = LoftQ()
+    values = {"quantizer": quantizer, "adapter": adapter, "training": training}
+    assert conflicts(**values, initialization=start) == {}
