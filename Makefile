@@ -32,6 +32,7 @@ bench: .venv/installed-dev
 	$(PIP) -e '.[worker,dev,bench]'
 	$(BIN)/python -m pytest tests/engine/test_nncf_parity.py
 	$(BIN)/python -m tests.benchmarks.train_step --json $(ARGS)
+	$(BIN)/python -m tests.benchmarks.loftq_init --json
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON to it" >&2; exit 2; }
