@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from engine.errors import CheckpointError
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import split
@@ -172,3 +173,23 @@ def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:
 def effective(layer: RoundedWeight) -> torch.Tensor:
     """Return a layer's rounded weight without a graph."""
     return layer.effective().detach()
+
+
+def test_codes_of_older_results_are_compared_too(tmp_path: Path) -> None:
+    """A result of one byte per code is still checked against the layers it is loaded into."""
+    _, layers = quantized_llama()
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    older = load_file(path)
+    for name, layer in layers.items():
+        count = layer.weight.numel()
+        codes = unpack(older[f"{name}/codes"], layer.active_bits, count=count)
+        older[f"{name}/codes"] = codes.view_as(layer.weight)
+    save_file(older, path, {"format": "bitdial-result-2"})
+    check_codes(path, layers)
+    with pytest.raises(CheckpointError, match="older version"):
+        read_weights(path)
+    older[f"{name}/codes"] ^= 1
+    save_file(older, path, {"format": "bitdial-result-2"})
+    with pytest.raises(CheckpointError, match="differ from those"):
+        check_codes(path, layers)
