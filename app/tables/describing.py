@@ -95,8 +95,9 @@ def _is_still(run: RunRecord, preset: Preset) -> bool:
     for axis, (tag, default) in METHOD_AXES.items():
         if _dig(run.spec, axis, tag) != (_dig(preset.values, axis, tag) or default):
             return False
-    starts_plain = _dig(run.spec, "initialization", "method") == "round-to-nearest"
-    return starts_plain or _dig(run.spec, "training", "method") != "none"
+    start = _dig(preset.values, "initialization", "method") or "round-to-nearest"
+    starts_alike = _dig(run.spec, "initialization", "method") == start
+    return starts_alike or _dig(run.spec, "training", "method") != "none"
 
 
 def _dig(values: Any, *keys: str) -> Any:

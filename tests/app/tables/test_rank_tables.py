@@ -243,3 +243,16 @@ def test_no_candidate_is_no_view(search: RunRecord) -> None:
     assert describe_candidate(search, found, 3) is None
     view = cast("dict[str, Any]", describe_candidate(search, found, 0, problem="no"))
     assert view["problem"] == "no"
+
+
+def test_loftq_is_named_with_its_adapter_and_block(trained: RunRecord) -> None:
+    """A run that starts from LoftQ says so untrained or trained; its block stands as a group."""
+    spec = resolve({"preset": "loftq"}).spec.model_dump(mode="json")
+    started = replace(trained, preset=None, spec=spec)
+    assert describe_method(replace(started, preset="loftq")) == "LoftQ"
+    assert describe_method(started) == "LoftQ + LoRA"
+    trained_too = replace(started, spec=spec | {"training": {"method": "qat"}})
+    assert describe_method(trained_too) == "LoftQ + QAT + LoRA"
+    row = LeaderboardRow(started, {}, {}, None, tuned=False)
+    column = next(column for column in list_columns([row]) if column.id == "group_size")
+    assert column.fill(row).text == "64"
