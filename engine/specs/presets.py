@@ -72,7 +72,12 @@ PRESETS: tuple[Preset, ...] = (
             "training": {
                 "method": "qat",
                 "objective": "task",
-                "data": {"kind": "task", "task": "openbookqa", "held_out": 200},
+                "data": {
+                    "kind": "task",
+                    "task": "openbookqa",
+                    "loss_on": "answer",
+                    "held_out": 200,
+                },
                 "per_device_train_batch_size": 16,
                 "warmup_ratio": 0.1,
             },

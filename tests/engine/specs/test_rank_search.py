@@ -42,6 +42,7 @@ def test_the_preset_is_a_point_on_the_axes() -> None:
     assert isinstance(spec.training, QatTraining)
     assert isinstance(spec.training.data, TaskData)
     assert spec.training.data.held_out == 200
+    assert spec.training.data.loss_on == "answer"
     assert spec.evaluation.benchmarks == ("openbookqa",)
     assert spec.adapter.max_rank == 16
 
