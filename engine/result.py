@@ -123,6 +123,23 @@ def load_result(path: Path, layers: Layers) -> None:
     for name, layer in layers.items():
         for key, value in _trained(layer).items():
             value.copy_(tensors[f"{name}/{key}"])
+    _restore_rounded(path, tensors, layers)
+
+
+def _restore_rounded(path: Path, tensors: Tensors, layers: Layers) -> None:
+    """Take what is rounded beside a parallel adapter from the codes where it came out otherwise.
+
+    An alternating start can end elsewhere on another machine; beside a parallel adapter nothing but
+    its codes is used of it.
+    """
+    other = [
+        name
+        for name, layer in layers.items()
+        if layer.parallel is not None and _count_other_codes(tensors, name, layer)
+    ]
+    weights = read_weights(path) if other else {}
+    for name in other:
+        layers[name].weight.data.copy_(weights[name])
 
 
 def read_weights(path: Path) -> Tensors:
@@ -163,15 +180,8 @@ def check_codes(path: Path, layers: Layers) -> None:
         CheckpointError: When more codes differ than rounding explains.
     """
     tensors = _read(path)
-    different = total = 0
-    for name, layer in layers.items():
-        if layer.ranges is not None:
-            codes = _stored(layer, layer.ranges)["codes"].cpu().view(-1)
-            saved = tensors[f"{name}/codes"]
-            if saved.ndim == 1:
-                saved = unpack(saved, layer.ranges.bits, count=layer.weight.numel())
-            different += int((codes != saved.view(-1)).sum())
-            total += codes.numel()
+    different = sum(_count_other_codes(tensors, name, layer) for name, layer in layers.items())
+    total = sum(layer.weight.numel() for layer in layers.values() if layer.ranges is not None)
     if different > MAX_OTHER_CODES * total:
         raise CheckpointError(
             f"{different / total:.1%} of the integer weights differ from those of {path.name}; the "
@@ -179,13 +189,25 @@ def check_codes(path: Path, layers: Layers) -> None:
         )
 
 
+def _count_other_codes(tensors: Tensors, name: str, layer: RoundedWeight) -> int:
+    """Return how many of a layer's codes are not those of the file; all where it has none."""
+    if layer.ranges is None:
+        return 0
+    saved = tensors.get(f"{name}/codes")
+    if saved is None:
+        return layer.weight.numel()
+    if saved.ndim == 1:
+        saved = unpack(saved, layer.ranges.bits, count=layer.weight.numel())
+    return int((_stored(layer, layer.ranges)["codes"].cpu().view(-1) != saved.view(-1)).sum())
+
+
 def load_extracted(path: Path, layers: Layers) -> None:
     """Give layers the adapters of an extracted file, each of its own fixed rank, and its ranges.
 
     Args:
         path: Written by `save_extracted`.
-        layers: Installed without adapters from the same quantizer and brought to the same start;
-            changed in place.
+        layers: Installed without adapters from the same quantizer and, for absorbed adapters,
+            brought to the same start; changed in place.
 
     Raises:
         CheckpointError: When the file is missing, damaged, of other layers, or of another start.
@@ -203,6 +225,7 @@ def load_extracted(path: Path, layers: Layers) -> None:
             pair.is_absorbed = bool(tensors[f"{name}/adapter.is_absorbed"])
             layer.adapter = pair.to(layer.weight.device)
             layer.active_rank = rank
+    _restore_rounded(path, tensors, layers)
     check_codes(path, layers)
 
 

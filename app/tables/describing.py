@@ -41,17 +41,17 @@ def describe_method(run: RunRecord) -> str:
     preset = find_preset(run.preset or "")
     if preset is not None and _is_still(run, preset):
         return preset.title
-    words = []
+    words = ["NormalFloat"] if _dig(run.spec, "quantizer", "grid") == "normal-float" else []
     if _dig(run.spec, "initialization", "method") == "loftq":
         words.append("LoftQ")
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):
         words.append(_name_adapter(run))
-    if words:
+    if words and words != ["NormalFloat"]:
         return " + ".join(words)
-    method = str(_dig(run.spec, "initialization", "method") or "untuned")
-    return method.replace("-", " ").capitalize()
+    method = str(_dig(run.spec, "initialization", "method") or "untuned").replace("-", " ")
+    return " + ".join([*words, method]) if words else method.capitalize()
 
 
 def list_child_methods() -> tuple[str, ...]:
@@ -95,9 +95,14 @@ def _is_still(run: RunRecord, preset: Preset) -> bool:
     for axis, (tag, default) in METHOD_AXES.items():
         if _dig(run.spec, axis, tag) != (_dig(preset.values, axis, tag) or default):
             return False
+    placement = _dig(preset.values, "adapter", "placement") or "absorbed"
+    if _dig(run.spec, "adapter", "placement") not in (None, placement):
+        return False
     start = _dig(preset.values, "initialization", "method") or "round-to-nearest"
-    starts_alike = _dig(run.spec, "initialization", "method") == start
-    return starts_alike or _dig(run.spec, "training", "method") != "none"
+    own = _dig(run.spec, "initialization", "method")
+    if own == start:
+        return True
+    return "loftq" not in (own, start) and _dig(run.spec, "training", "method") != "none"
 
 
 def _dig(values: Any, *keys: str) -> Any:

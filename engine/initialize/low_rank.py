@@ -47,7 +47,8 @@ def find_factors(
         near: (R, I) right factor of a similar matrix, or None.
 
     Returns:
-        Factors; their remainder is within a part in a thousand of the smallest possible.
+        Factors; their remainder is within half a hundredth of the smallest possible on noise, from
+        a cold start, and nearer with `near`. A remainder below 3e-4 of the matrix's norm is noise.
     """
     size = min(rank + OVERSAMPLING, *matrix.shape)
     if size == min(matrix.shape):  # as many probes as the matrix has directions

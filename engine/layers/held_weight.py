@@ -48,7 +48,7 @@ class HeldWeight:
 
     def linear(self, inputs: Tensor, bias: Tensor | None) -> Tensor:
         """Multiply (..., I) inputs with the held weight; the result has the inputs' dtype."""
-        if not (self.trains and torch.is_grad_enabled()):
+        if not torch.is_grad_enabled():
             wide = self.wide()
             outputs = (inputs.to(wide.dtype) @ wide.t()).to(inputs.dtype)
         else:
@@ -70,7 +70,12 @@ class HeldWeight:
         return _held_rows(rows, anchor, self)
 
     def add_gradient(self, grad_outputs: Tensor, inputs: Tensor) -> None:
-        """Add (N, O)ᵀ · (N, I) to the gradient; hand it on after the last use of the step."""
+        """Add (N, O)ᵀ · (N, I) to the gradient; hand it on after the last use of the step.
+
+        Nothing is added where nobody waits for it.
+        """
+        if not self.trains:
+            return
         if self.gradient is None:
             self.gradient = (grad_outputs.t() @ inputs).float()
         elif inputs.dtype == torch.float32:

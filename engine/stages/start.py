@@ -60,7 +60,7 @@ def _announce_errors(session: Session, errors: Errors) -> None:
         session.listener(MetricPoint("initialize/relative_error", iteration, mean))
     listed = ", ".join(f"{mean:.4%}" for mean in means)
     session.listener(
-        Logged("info", f"relative error of {len(errors)} layers by iteration: {listed}")
+        Logged("info", f"relative error of {len(errors)} layers at the largest rank: {listed}")
     )
     write_errors(session.workspace.folder / ERROR_FILE, errors)
     session.listener(FileWritten("report", ERROR_FILE))

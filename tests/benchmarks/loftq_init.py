@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--layers", type=int, help="only so many layers, spread evenly (all)")
     parser.add_argument("--data-folder", type=Path, help="where the converted model is kept")
     asked = parser.parse_args(arguments)
+    if asked.layers is not None and asked.layers < 1:
+        parser.error("--layers is a whole number from 1")
     try:
         # libraries that write on import must not spoil the output
         with redirect_stdout(sys.stderr), warnings.catch_warnings(), TemporaryDirectory() as spare:

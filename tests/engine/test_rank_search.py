@@ -34,6 +34,7 @@ from engine.specs import (
     EvaluationSpec,
     ExperimentSpec,
     IntegerQuantizer,
+    LoftQ,
     ModelSpec,
     NoAdapter,
     QatTraining,
@@ -281,6 +282,35 @@ def test_an_extracted_adapter_gives_the_logits_it_gave_inside(room: Room) -> Non
         assert torch.equal(alone(input_ids=tokens).logits, expected)
     super_size = room.parent.result.stat().st_size
     assert (room.folder / "extracted" / "result.safetensors").stat().st_size < super_size
+
+
+def test_what_stands_beside_a_parallel_adapter_comes_from_its_codes(room: Room) -> None:
+    """A LoftQ result cut to its ranks gives its logits on a model that never had that start."""
+    adapter = ElasticLoraAdapter(
+        rank_space=SPACE, rank_policy="fixed", ranks=(2, 1), placement="parallel"
+    )
+    spec = room.training(adapter=adapter, initialization=LoftQ(iterations=3))
+    room.train(spec, "loftq")
+    run_rank_evaluation(
+        resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [2, 1]}),
+        workspace=room.workspace("loftq cut"),
+        listener=lambda _: None,
+        parent=ParentFiles(room.folder / "loftq" / "result.safetensors", None),
+        device="cpu",
+    )
+    tokens = some_tokens(2, 12)
+    whole = make_llama()
+    layers = install_spec(spec, whole)
+    load_result(room.folder / "loftq" / "result.safetensors", layers)
+    apply_map(layers, group_adapters(layers, adapter).layer_map(layers, (2, 1)))
+    alone = make_llama()
+    others = install_spec(spec.model_copy(update={"adapter": NoAdapter()}), alone)
+    load_extracted(room.folder / "loftq cut" / "result.safetensors", others)
+    with torch.no_grad(), held(layers, torch.float32), held(others, torch.float32):
+        expected = whole(input_ids=tokens).logits
+        assert torch.equal(alone(input_ids=tokens).logits, expected)
+    with torch.no_grad():
+        assert not torch.equal(make_llama()(input_ids=tokens).logits, expected)
 
 
 def test_a_data_aware_start_is_found_again(room: Room) -> None:

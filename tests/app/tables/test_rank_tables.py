@@ -250,9 +250,17 @@ def test_loftq_is_named_with_its_adapter_and_block(trained: RunRecord) -> None:
     spec = resolve({"preset": "loftq"}).spec.model_dump(mode="json")
     started = replace(trained, preset=None, spec=spec)
     assert describe_method(replace(started, preset="loftq")) == "LoftQ"
-    assert describe_method(started) == "LoftQ + LoRA"
+    assert describe_method(started) == "NormalFloat + LoftQ + LoRA"
     trained_too = replace(started, spec=spec | {"training": {"method": "qat"}})
-    assert describe_method(trained_too) == "LoftQ + QAT + LoRA"
+    assert describe_method(trained_too) == "NormalFloat + LoftQ + QAT + LoRA"
+    other = {**spec, "adapter": {"kind": "none"}, "initialization": {"method": "round-to-nearest"}}
+    plain = replace(started, spec=other, preset="rtn")
+    assert describe_method(plain) == "NormalFloat + round to nearest"
+    qat = ["adapter.placement=parallel", "initialization.method=loftq"]
+    parallel = resolve({"preset": "qat-lora"}, qat).spec.model_dump(mode="json")
+    assert describe_method(replace(started, spec=parallel, preset="qat-lora")) == (
+        "LoftQ + QAT + LoRA"
+    )
     row = LeaderboardRow(started, {}, {}, None, tuned=False)
     column = next(column for column in list_columns([row]) if column.id == "group_size")
     assert column.fill(row).text == "64"

@@ -9,7 +9,7 @@ from engine.errors import SpecError
 from engine.layers.adapters import LoraPair
 from engine.layers.layer_map import LayerSetting, apply_map, held
 from engine.layers.rank_groups import group_adapters
-from engine.specs import ElasticLoraAdapter, LoraAdapter
+from engine.specs import ElasticLoraAdapter, LoraAdapter, NormalFloatQuantizer
 from tests.engine.tiny_layers import integer, quantized_llama, some_tokens
 from tests.tolerances import assert_near
 
@@ -164,3 +164,29 @@ def test_a_parallel_adapter_stands_beside_the_rounded_weight() -> None:
         assert_near(module(inputs), inputs @ rounded.t())
     with pytest.raises(SpecError, match="a parallel adapter cannot be merged"):
         layer.merge()
+
+
+def test_a_weight_that_learns_nothing_is_not_saved_for_the_backward_pass() -> None:
+    """Beside a parallel adapter with still ranges autograd keeps inputs, no copy of the weight."""
+    spec = LoraAdapter(r=4, lora_alpha=6.0, placement="parallel")
+    model, layers = quantized_llama(quantizer=NormalFloatQuantizer(group_size=16), adapter=spec)
+    name = "model.layers.0.mlp.down_proj"
+    module, layer = model.get_submodule(name), layers[name]
+    layer.weight.data = layer.weight.data.bfloat16()
+    layer.hold(torch.bfloat16, trains=True)
+    saved: list[torch.Size] = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        saved.append(tensor.shape)
+        return tensor
+
+    inputs = torch.randn(3, 96, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        outputs = module(inputs)
+    outputs.sum().backward()
+    assert layer.weight.shape not in saved
+    assert layer.weight.shape[::-1] not in saved
+    assert inputs.grad is not None
+    with torch.no_grad():
+        expected = layer.effective().float() + layer.parallel.product(4)
+    assert torch.allclose(inputs.grad, expected.sum(dim=0).expand(3, -1), atol=2e-2)
