@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,25 @@ BITS_UNQUANTIZED = 16
 Symmetry = Literal["asymmetric", "symmetric"]
 Granularity = Literal["group", "channel"]
 DEFAULT_EXCLUDE = ("lm_head", "*embed*", "*wte", "*wpe")
+
+
+def _include() -> Any:
+    return option(
+        ("*",),
+        "Included layers",
+        "Layers to quantize, by name with shell wildcards (*.mlp.*), one per line.",
+        advanced=True,
+        min_length=1,
+    )
+
+
+def _exclude() -> Any:
+    return option(
+        DEFAULT_EXCLUDE,
+        "Excluded layers",
+        "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
+        advanced=True,
+    )
 
 
 class FloatQuantizer(Spec):
@@ -52,19 +71,8 @@ class IntegerQuantizer(Spec):
         ge=8,
         le=8192,
     )
-    include: tuple[str, ...] = option(
-        ("*",),
-        "Included layers",
-        "Layers to quantize, by name with shell wildcards (*.mlp.*), one per line.",
-        advanced=True,
-        min_length=1,
-    )
-    exclude: tuple[str, ...] = option(
-        DEFAULT_EXCLUDE,
-        "Excluded layers",
-        "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
-        advanced=True,
-    )
+    include: tuple[str, ...] = _include()
+    exclude: tuple[str, ...] = _exclude()
 
     @property
     def shared_weights(self) -> int | None:
@@ -95,19 +103,8 @@ class NormalFloatQuantizer(Spec):
         ge=8,
         le=8192,
     )
-    include: tuple[str, ...] = option(
-        ("*",),
-        "Included layers",
-        "Layers to quantize, by name with shell wildcards (*.mlp.*), one per line.",
-        advanced=True,
-        min_length=1,
-    )
-    exclude: tuple[str, ...] = option(
-        DEFAULT_EXCLUDE,
-        "Excluded layers",
-        "Layers left in 16 bits even where included, by name with shell wildcards, one per line.",
-        advanced=True,
-    )
+    include: tuple[str, ...] = _include()
+    exclude: tuple[str, ...] = _exclude()
 
     @property
     def shared_weights(self) -> int | None:

@@ -6,7 +6,7 @@ run's spec, so that they read alone. Start with `RankSearchSpec`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,12 @@ from engine.specs.experiment import Subject
 
 SearchMetric = Literal["loss", "accuracy"]
 SearchSplit = Literal["held-out", "validation"]
+
+
+def _num_evaluations() -> Any:
+    return option(
+        40, "Evaluations", "Configurations to evaluate.", unit="configurations", ge=1, le=100_000
+    )
 
 
 class HeuristicsStrategy(Spec):
@@ -33,9 +39,7 @@ class RandomStrategy(Spec):
     strategy: Literal["random"] = option(
         "random", "Strategy", "Draw ranks at random; what the other strategies have to beat."
     )
-    num_evaluations: int = option(
-        40, "Evaluations", "Configurations to evaluate.", unit="configurations", ge=1, le=100_000
-    )
+    num_evaluations: int = _num_evaluations()
 
 
 class HillClimbingStrategy(Spec):
@@ -46,9 +50,7 @@ class HillClimbingStrategy(Spec):
         "Strategy",
         "Start at the best heuristic; look at neighbors and move to the best while there is one.",
     )
-    num_evaluations: int = option(
-        40, "Evaluations", "Configurations to evaluate.", unit="configurations", ge=1, le=100_000
-    )
+    num_evaluations: int = _num_evaluations()
     num_neighbors: int = option(
         4, "Neighbors", "New neighbors looked at per turn.", ge=1, le=1000, advanced=True
     )
@@ -71,9 +73,7 @@ class EvolutionaryStrategy(Spec):
         "Strategy",
         "Evolve a population over score and adapter parameters at once (NSGA-II).",
     )
-    num_evaluations: int = option(
-        40, "Evaluations", "Configurations to evaluate.", unit="configurations", ge=1, le=100_000
-    )
+    num_evaluations: int = _num_evaluations()
     population_size: int = option(
         10, "Population", "Configurations per generation.", ge=2, le=1000, advanced=True
     )
