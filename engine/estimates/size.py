@@ -46,7 +46,7 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
     layers = list_quantized(spec, shapes)
     parts = {"weights": 0, "scales": 0, "zero_points": 0, "unquantized": 0}
     if not isinstance(spec.quantizer, FloatQuantizer):
-        bits = spec.quantizer.bits
+        bits = int(spec.quantizer.bits)
         groups = [num_groups(layer, spec.quantizer) for layer in layers]
         parts["weights"] = sum(_packed(layer.num_weights, bits) for layer in layers)
         parts["scales"] = sum(groups) * SCALE_BYTES

@@ -5,10 +5,15 @@ The same methods as `UniformRanges`, so a weight needs not know its grid. Start 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
+from engine.quant.even_levels import block_scale, even_levels, tensor_scale
 from engine.quant.grouping import join, split
 from engine.quant.normal_float import (
     Codebook,
@@ -20,16 +25,28 @@ from engine.quant.normal_float import (
     normal_levels,
 )
 from engine.quant.projection import LowRank, iter_rows
-from engine.specs import NormalFloatQuantizer
+from engine.specs import LoftQUniformQuantizer, NormalFloatQuantizer
 from engine.specs.quantizer import WeightQuantizer
+
+
+class Levels(NamedTuple):
+    """A kind of codebook: its levels at a width, and the scales of (O, G, g) weights."""
+
+    find_levels: Callable[[int], Tensor]
+    find_scale: Callable[[Tensor], Tensor]
+
+
+NORMAL_FLOAT = Levels(normal_levels, absmax_scale)
+_EVEN = MappingProxyType(
+    {"block": Levels(even_levels, block_scale), "tensor": Levels(even_levels, tensor_scale)}
+)
 
 
 class CodebookScales(nn.Module):
     """One scale per group of a codebook; held still.
 
-    A scale is the largest magnitude of its group and no parameter: the outermost levels are there
-    for that weight, and no end of the grid moves on its own. An absorbed adapter trains straight
-    through the rounding; what has grown beyond the scale is clipped and gets no gradient.
+    A scale is no parameter: no end of the grid moves on its own. An absorbed adapter trains
+    straight through the rounding; what lies beyond the scale is clipped and gets no gradient.
 
     Attributes:
         bits: Width of the codes.
@@ -43,21 +60,27 @@ class CodebookScales(nn.Module):
     limits: Tensor
     scale: Tensor
 
-    def __init__(self, grouped: Tensor, levels: Tensor, bits: int) -> None:
+    def __init__(self, grouped: Tensor, codebook: Levels, bits: int) -> None:
         super().__init__()
         self.bits = bits
         self.num_groups = grouped.shape[1]
+        self._find_scale = codebook.find_scale
+        levels = codebook.find_levels(bits)
         for name, part in build_codebook(levels.to(grouped.device))._asdict().items():
             self.register_buffer(name, part, persistent=False)
-        self.register_buffer("scale", absmax_scale(grouped))
+        self.register_buffer("scale", codebook.find_scale(grouped))
 
     def grid(self) -> CodebookGrid:
         """Return levels and scales."""
         return CodebookGrid(Codebook(self.levels, self.counts, self.limits), self.scale)
 
     def fit(self, grouped: Tensor) -> None:
-        """Take the largest magnitude of (O, G, g) weights; in place."""
-        self.scale.copy_(absmax_scale(grouped))
+        """Take the scales of (O, G, g) weights as the codebook has them; in place."""
+        self.scale.copy_(self._find_scale(grouped))
+
+    def set_scale(self, scale: Tensor) -> None:
+        """Take (O, G) scales found elsewhere; in place."""
+        self.scale.copy_(scale)
 
     def reference(self, grouped: Tensor) -> Tensor:
         """Round (O, G, g) weights, straight through by autograd: the slow way."""
@@ -98,13 +121,15 @@ class CodebookScales(nn.Module):
 WeightRanges = UniformRanges | CodebookScales
 
 
-def build_ranges(grouped: Tensor, spec: WeightQuantizer) -> WeightRanges:
-    """Build the ranges the spec asks for, fitted to (O, G, g) weights, rounding to nearest."""
+def build_ranges(grouped: Tensor, spec: WeightQuantizer, bits: int) -> WeightRanges:
+    """Build ranges of a width on the spec's grid, fitted to (O, G, g) weights, round to nearest."""
     if isinstance(spec, NormalFloatQuantizer):
-        return CodebookScales(grouped, normal_levels(spec.bits), spec.bits)
+        return CodebookScales(grouped, NORMAL_FLOAT, bits)
+    if isinstance(spec, LoftQUniformQuantizer):
+        return CodebookScales(grouped, _EVEN[spec.granularity], bits)
     if spec.symmetry == "symmetric":
-        return SymmetricRanges(grouped, spec.bits)
-    return AsymmetricRanges(grouped, spec.bits)
+        return SymmetricRanges(grouped, bits)
+    return AsymmetricRanges(grouped, bits)
 
 
 def _add(weight: Tensor, pair: LowRank | None, rows: slice) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -30,11 +31,16 @@ Layers = dict[str, RoundedWeight]
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What to put in: the two axes that shape a layer, and the seed of the adapters' start."""
+    """What to put in: the two axes that shape a layer, and the seed of the adapters' start.
+
+    Attributes:
+        bits: Width of each layer by name, where layers differ; others get the quantizer's.
+    """
 
     quantizer: QuantizerSpec
     adapter: AdapterSpec
     seed: int
+    bits: Mapping[str, int] = field(default_factory=dict)
 
 
 def install(model: nn.Module, plan: LayerPlan) -> Layers:
@@ -129,7 +135,7 @@ def _build(
     weight = cast("nn.Parameter", module.weight)
     adapter_spec = _adapter_for(name, plan) if generator is not None else None
     try:
-        ranges = _build_ranges(weight, plan.quantizer)
+        ranges = _build_ranges(name, weight, plan)
         adapter = None
         if adapter_spec is not None and generator is not None:
             adapter = LoraPair(weight.shape, adapter_spec, generator=generator)
@@ -139,11 +145,15 @@ def _build(
     return RoundedWeight(weight, ranges=ranges, adapter=adapter).to(weight.device)
 
 
-def _build_ranges(weight: Tensor, spec: QuantizerSpec) -> WeightRanges | None:
+def _build_ranges(name: str, weight: Tensor, plan: LayerPlan) -> WeightRanges | None:
+    spec = plan.quantizer
     if isinstance(spec, FloatQuantizer):
         return None
+    if spec.is_mixed and name not in plan.bits:
+        raise ValueError(f"{name} has no width of its own, and {spec.bits} is none")
     num_groups = count_groups(weight.shape[1], spec.shared_weights)
-    return build_ranges(split(weight.detach(), num_groups), spec)
+    bits = plan.bits.get(name, int(spec.bits))
+    return build_ranges(split(weight.detach(), num_groups), spec, bits)
 
 
 def _replacement(module: nn.Linear | nn.Embedding, rounded: RoundedWeight) -> nn.Module:

@@ -1,8 +1,9 @@
 """What can be asked of the engine: frozen specs, presets, and the way from YAML to a spec.
 
 Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`,
-`quantizer`, `adapter`, `initialization`, `training`, `evaluation` (one axis each), `experiment`
-(the whole, and the rules between axes), `rank_search` (choosing ranks after training), `presets`
+`quantizer`, `adapter`, `initialization`, `training`, `evaluation` (one axis each), `subject` (all
+of them), `experiment` (the whole request), `start_rules` and `head_rules` (what goes together),
+`rank_search` (choosing ranks after training), `presets`
 (named points), `resolve` (preset + file + overrides → complete spec). No torch here: the web
 process reads these. Start with `experiment`.
 """
@@ -15,15 +16,26 @@ from engine.specs.adapter import (
     NoAdapter,
 )
 from engine.specs.base import Spec
-from engine.specs.data import DataSpec, TaskData, TextData, TrainingDataSpec
+from engine.specs.data import TASKS_BY_HEAD, DataSpec, TaskData, TextData, TrainingDataSpec
 from engine.specs.evaluation import EvaluationSpec
-from engine.specs.experiment import ExperimentSpec, Subject
-from engine.specs.initialization import DataAware, InitializationSpec, LoftQ, RoundToNearest
-from engine.specs.model import ModelSpec
+from engine.specs.experiment import ExperimentSpec
+from engine.specs.initialization import (
+    AdapterFolder,
+    DataAware,
+    InitializationSpec,
+    LoftQ,
+    MinimalError,
+    RoundToNearest,
+)
+from engine.specs.model import Head, ModelSpec
 from engine.specs.presets import PRESETS, Preset, find_preset
 from engine.specs.quantizer import (
+    BySensitivity,
+    FirstLayers,
     FloatQuantizer,
     IntegerQuantizer,
+    LoftQUniformQuantizer,
+    MixingSpec,
     NormalFloatQuantizer,
     QuantizerSpec,
 )
@@ -47,25 +59,34 @@ from engine.specs.resolve import (
     resolve_child,
     to_yaml,
 )
+from engine.specs.subject import Subject
 from engine.specs.training import NoTraining, QatTraining, TrainingSpec
 
 __all__ = [
     "PRESETS",
+    "TASKS_BY_HEAD",
+    "AdapterFolder",
     "AdapterSpec",
+    "BySensitivity",
     "DataAware",
     "DataSpec",
     "ElasticLoraAdapter",
     "EvaluationSpec",
     "EvolutionaryStrategy",
     "ExperimentSpec",
+    "FirstLayers",
     "FloatQuantizer",
+    "Head",
     "HeuristicsStrategy",
     "HillClimbingStrategy",
     "InitializationSpec",
     "IntegerQuantizer",
     "LoftQ",
+    "LoftQUniformQuantizer",
     "LoraAdapter",
     "LowRankAdapter",
+    "MinimalError",
+    "MixingSpec",
     "ModelSpec",
     "NoAdapter",
     "NoTraining",

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from engine.specs.base import Spec, option
+from engine.specs.model import Head
 
-TaskName = Literal["openbookqa", "arc_challenge", "arc_easy", "winogrande", "hellaswag", "gsm8k"]
+LanguageTask = Literal[
+    "openbookqa", "arc_challenge", "arc_easy", "winogrande", "hellaswag", "gsm8k"
+]
+GlueTask = Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli"]
+SpanTask = Literal["squad"]
+SummaryTask = Literal["cnn_dailymail", "xsum"]
+TaskName = Literal[LanguageTask, GlueTask, SpanTask, SummaryTask]
+TASKS_BY_HEAD: Mapping[Head, tuple[str, ...]] = MappingProxyType(
+    {
+        "causal-lm": get_args(LanguageTask),
+        "classification": get_args(GlueTask),
+        "span-qa": get_args(SpanTask),
+        "seq2seq": get_args(SummaryTask),
+    }
+)
+"""Which tasks a model with each head can be trained and measured on, besides lm-eval's."""
 LossOn = Literal["text", "answer"]
 
 

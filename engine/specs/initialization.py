@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,19 @@ from engine.specs.base import Spec, option
 from engine.specs.data import DataSpec
 
 LoftQVariant = Literal["alternating", "svd-first"]
+RangeChoice = Literal["extremes", "minimal-error"]
+
+
+def _iterations(default: int) -> Any:
+    return option(
+        default,
+        "Iterations",
+        "The most rounds of rounding and fitting a parallel adapter; a layer stops where its error "
+        "no longer falls and keeps its best.",
+        unit="iterations",
+        ge=1,
+        le=50,
+    )
 
 
 class RoundToNearest(Spec):
@@ -19,6 +32,16 @@ class RoundToNearest(Spec):
         "round-to-nearest",
         "Initialization",
         "Take each range from the smallest and largest weight; needs no data.",
+    )
+
+
+class MinimalError(Spec):
+    """Ranges that clip extremes where that makes the weights' own error smallest; no data."""
+
+    method: Literal["minimal-error"] = option(
+        "minimal-error",
+        "Initialization",
+        "Search each range for the least squared error of its weights; needs no data.",
     )
 
 
@@ -40,6 +63,13 @@ class DataAware(Spec):
     max_length: int = option(
         256, "Window length", "Tokens per calibration window.", unit="tokens", ge=8, le=131072
     )
+    compensation: bool = option(
+        True,
+        "Compensation",
+        "Let the weights not yet rounded make up for the error of those that are.",
+        advanced=True,
+    )
+    iterations: int = _iterations(3)
 
 
 class LoftQ(Spec):
@@ -57,15 +87,33 @@ class LoftQ(Spec):
         "alternating rounds the weight first, as published; svd-first takes the strongest "
         "directions off before it rounds.",
     )
-    iterations: int = option(
-        5,
-        "Iterations",
-        "The most rounds of rounding and fitting; a layer stops where its error no longer falls "
-        "and keeps its best.",
-        unit="iterations",
-        ge=1,
-        le=50,
+    ranges: RangeChoice = option(
+        "extremes",
+        "Ranges",
+        "extremes spans each group's smallest and largest value, as published; minimal-error "
+        "searches for the least squared error.",
+        advanced=True,
+    )
+    iterations: int = _iterations(5)
+
+
+class AdapterFolder(Spec):
+    """A LoRA adapter that PEFT has saved, as the start of the adapters."""
+
+    method: Literal["adapter-folder"] = option(
+        "adapter-folder",
+        "Initialization",
+        "Start the adapters from a LoRA that PEFT has saved; weights are rounded to nearest.",
+    )
+    path: str = option(
+        "",
+        "Adapter folder",
+        "A folder with adapter_config.json and adapter_model.safetensors.",
+        max_length=500,
     )
 
 
-InitializationSpec = Annotated[RoundToNearest | DataAware | LoftQ, Field(discriminator="method")]
+InitializationSpec = Annotated[
+    RoundToNearest | MinimalError | DataAware | LoftQ | AdapterFolder,
+    Field(discriminator="method"),
+]

@@ -1,4 +1,4 @@
-"""Which model, and in which number format it is computed. Start with `ModelSpec`."""
+"""Which model, what it puts out, and in which number format. Start with `ModelSpec`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 from engine.specs.base import Spec, option
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Head = Literal["causal-lm", "classification", "span-qa", "seq2seq"]
 
 
 class ModelSpec(Spec):
@@ -26,6 +27,14 @@ class ModelSpec(Spec):
         "Branch, tag or commit of a hub model; the newest where empty.",
         advanced=True,
         max_length=200,
+    )
+    head: Head = option(
+        "causal-lm",
+        "Head",
+        "What the model puts out: causal-lm the next token (Llama, Qwen, Mistral, Phi, GPT-2 "
+        "kinds), classification a class and span-qa a stretch of the context (BERT, DeBERTa kinds "
+        "and decoders), seq2seq a text from a text (BART, T5 kinds). A head the checkpoint lacks "
+        "starts at random and is trained whole.",
     )
     dtype: Dtype = option(
         "auto",

@@ -1,4 +1,4 @@
-"""How weights are rounded: the grid, its bits, and which layers it applies to.
+"""How weights are rounded: the grid, its bits, their mix, and which layers it applies to.
 
 `QuantizerSpec` is a closed union by `grid`; later grids join it. Start with `IntegerQuantizer`.
 """
@@ -7,14 +7,104 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from engine.specs.base import Spec, option
+from engine.specs.data import DataSpec
 
 BITS_UNQUANTIZED = 16
 Symmetry = Literal["asymmetric", "symmetric"]
 Granularity = Literal["group", "channel"]
-DEFAULT_EXCLUDE = ("lm_head", "*embed*", "*wte", "*wpe")
+UniformGranularity = Literal["block", "tensor"]
+DEFAULT_EXCLUDE = (
+    "lm_head",
+    "*embed*",
+    "*wte",
+    "*wpe",
+    "*shared",
+    "*pooler*",
+    "*classifi*",
+    "score",
+    "qa_outputs",
+)
+"""Heads and tables of every family: tokens in, tokens, classes or spans out."""
+
+
+class FirstLayers(Spec):
+    """The published rule: the first blocks get the higher of two widths, the others the lower."""
+
+    rule: Literal["first-layers"] = option(
+        "first-layers",
+        "Mixing",
+        "The first blocks get the higher width (4 of 2 and 4 bits, 8 of 4 and 8), as many as the "
+        "fraction asks for; the others the lower.",
+    )
+
+
+class BySensitivity(Spec):
+    """Widths by how much each layer's rounding moves the model's loss on calibration text."""
+
+    rule: Literal["sensitivity"] = option(
+        "sensitivity",
+        "Mixing",
+        "Layers whose rounding would hurt most on calibration text get more bits, the others "
+        "fewer, at the same size.",
+    )
+    data: DataSpec = option(
+        DataSpec(split="train"), "Mixing data", "Text the layers' sensitivity is measured on."
+    )
+    num_samples: int = option(
+        32, "Mixing windows", "How many windows of text to use.", unit="windows", ge=1
+    )
+    max_length: int = option(
+        256, "Window length", "Tokens per window.", unit="tokens", ge=8, le=131072
+    )
+
+
+MixingSpec = Annotated[FirstLayers | BySensitivity, Field(discriminator="rule")]
+
+
+def _block_size(shown_when: dict[str, list[str]] | None = None) -> Any:
+    return option(
+        64,
+        "Block size",
+        "Neighboring weights of a row that share a scale; must divide every layer's input size.",
+        unit="weights",
+        shown_when=shown_when,
+        ge=8,
+        le=8192,
+    )
+
+
+class _Grid(Spec):
+    """What every grid has: how wide it is, in all layers or on the mean."""
+
+    grid: str
+    bits: float = option(
+        4,
+        "Bits",
+        "Width of each quantized weight; a fraction such as 2.5 is the mean over layers of "
+        "different whole widths.",
+        unit="bits",
+        ge=2,
+        le=8,
+    )
+    mixing: MixingSpec = option(
+        FirstLayers(),
+        "Mixing",
+        "Which layers get which width where the bits are a fraction.",
+        advanced=True,
+    )
+
+    @field_serializer("bits")
+    def _write_whole(self, bits: float) -> float:
+        """A whole number of bits is written as one."""
+        return int(bits) if bits == int(bits) else bits
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the bits are a fraction, so that layers differ in width."""
+        return self.bits != int(self.bits)
 
 
 def _include() -> Any:
@@ -44,13 +134,12 @@ class FloatQuantizer(Spec):
     )
 
 
-class IntegerQuantizer(Spec):
+class IntegerQuantizer(_Grid):
     """A uniform integer grid with trainable ranges."""
 
     grid: Literal["integer"] = option(
         "integer", "Grid", "Round weights to evenly spaced integers times a scale."
     )
-    bits: int = option(4, "Bits", "Width of each quantized weight.", unit="bits", ge=2, le=8)
     symmetry: Symmetry = option(
         "asymmetric",
         "Symmetry",
@@ -85,7 +174,7 @@ class IntegerQuantizer(Spec):
         return self.symmetry == "asymmetric"
 
 
-class NormalFloatQuantizer(Spec):
+class NormalFloatQuantizer(_Grid):
     """A codebook with its levels where normally distributed weights are; scales do not train."""
 
     grid: Literal["normal-float"] = option(
@@ -94,15 +183,7 @@ class NormalFloatQuantizer(Spec):
         "Round weights to a table of levels that suits normally distributed weights, times a "
         "scale (NF4 at 4 bits).",
     )
-    bits: int = option(4, "Bits", "Width of each quantized weight.", unit="bits", ge=2, le=8)
-    group_size: int = option(
-        64,
-        "Block size",
-        "Neighboring weights of a row that share a scale; must divide every layer's input size.",
-        unit="weights",
-        ge=8,
-        le=8192,
-    )
+    group_size: int = _block_size()
     include: tuple[str, ...] = _include()
     exclude: tuple[str, ...] = _exclude()
 
@@ -117,7 +198,39 @@ class NormalFloatQuantizer(Spec):
         return False
 
 
-WeightQuantizer = IntegerQuantizer | NormalFloatQuantizer
+class LoftQUniformQuantizer(_Grid):
+    """The evenly spaced codebooks of LoftQ's code, which clip what lies far out."""
+
+    grid: Literal["loftq-uniform"] = option(
+        "loftq-uniform",
+        "Grid",
+        "Round weights to evenly spaced levels that end at a few standard deviations, as LoftQ's "
+        "uniform variants do; what lies beyond is clipped.",
+    )
+    granularity: UniformGranularity = option(
+        "block",
+        "Granularity",
+        "block ends the levels at the mean plus 2.5 standard deviations of each block, tensor at "
+        "two deviations of the whole layer.",
+    )
+    group_size: int = _block_size({"granularity": ["block"]})
+    include: tuple[str, ...] = _include()
+    exclude: tuple[str, ...] = _exclude()
+
+    @property
+    def shared_weights(self) -> int | None:
+        """Weights of a row that share a scale; None for a whole row."""
+        return self.group_size if self.granularity == "block" else None
+
+    @property
+    def has_zero_points(self) -> bool:
+        """Levels stand in a table; there is no zero point."""
+        return False
+
+
+WeightQuantizer = IntegerQuantizer | NormalFloatQuantizer | LoftQUniformQuantizer
+CodebookQuantizer = NormalFloatQuantizer | LoftQUniformQuantizer
 QuantizerSpec = Annotated[
-    FloatQuantizer | IntegerQuantizer | NormalFloatQuantizer, Field(discriminator="grid")
+    FloatQuantizer | IntegerQuantizer | NormalFloatQuantizer | LoftQUniformQuantizer,
+    Field(discriminator="grid"),
 ]

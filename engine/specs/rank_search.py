@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from engine.specs.base import Spec, option
-from engine.specs.experiment import Subject
+from engine.specs.subject import Subject
 
 SearchMetric = Literal["loss", "accuracy"]
 SearchSplit = Literal["held-out", "validation"]

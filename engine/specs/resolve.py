@@ -19,9 +19,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from engine.errors import Problem, SpecError
-from engine.specs.experiment import ExperimentSpec, Subject, iter_conflicts
+from engine.specs.experiment import ExperimentSpec, iter_conflicts
 from engine.specs.presets import PRESETS, find_preset
 from engine.specs.rank_search import RankEvaluationSpec, RankSearchSpec
+from engine.specs.subject import Subject
 
 RunSpec = ExperimentSpec | RankSearchSpec | RankEvaluationSpec
 Kind = TypeVar("Kind", bound=Subject)
@@ -170,7 +171,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changes_variant(below: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     """Whether `over` names another member of a union than `below` does."""
-    tags = ("grid", "kind", "method", "strategy")
+    tags = ("grid", "kind", "method", "rule", "strategy")
     return any(tag in over and tag in below and over[tag] != below[tag] for tag in tags)
 
 

@@ -220,6 +220,6 @@ def test_ranges_fit_other_weights(name: str) -> None:
     other = torch.randn(SHAPE[0], rounded.num_groups, SHAPE[1] // rounded.num_groups)
     assert rounded.ranges is not None
     rounded.ranges.fit(other)
-    built = build_ranges(other, QUANTIZERS[name])
+    built = build_ranges(other, QUANTIZERS[name], int(QUANTIZERS[name].bits))
     for mine, theirs in zip(rounded.ranges.parameters(), built.parameters(), strict=True):
         assert torch.equal(mine, theirs)

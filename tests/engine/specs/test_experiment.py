@@ -7,15 +7,20 @@ from typing import Any
 import pytest
 
 from engine.specs import (
+    AdapterFolder,
+    BySensitivity,
     DataAware,
     ElasticLoraAdapter,
+    EvaluationSpec,
     ExperimentSpec,
     IntegerQuantizer,
     LoftQ,
     LoraAdapter,
+    ModelSpec,
     NormalFloatQuantizer,
     NoTraining,
     QatTraining,
+    TaskData,
 )
 from engine.specs.experiment import iter_conflicts
 
@@ -23,6 +28,10 @@ NORMAL = NormalFloatQuantizer()
 INTEGER = IntegerQuantizer()
 ELASTIC = ElasticLoraAdapter(placement="parallel")
 PARALLEL = LoraAdapter(placement="parallel")
+ENCODER = ModelSpec(head="classification")
+MIXED = NormalFloatQuantizer(bits=2.5, mixing=BySensitivity())
+SST2 = EvaluationSpec(benchmarks=("sst2",))
+SQUAD = EvaluationSpec(benchmarks=("squad",))
 
 
 def conflicts(**values: Any) -> dict[str, str]:
@@ -35,10 +44,22 @@ def conflicts(**values: Any) -> dict[str, str]:
         ({"quantizer": INTEGER, "adapter": LoraAdapter()}, "training.method", "choose qat"),
         ({"quantizer": NORMAL, "training": QatTraining()}, "training.method", "adapter.kind lora"),
         (
-            {"quantizer": NORMAL, "initialization": DataAware()},
+            {"quantizer": NORMAL, "initialization": AdapterFolder(path="lora")},
             "initialization.method",
-            "round-to-nearest",
+            "adapter.kind lora",
         ),
+        (
+            {"quantizer": NORMAL, "initialization": AdapterFolder(), "adapter": PARALLEL},
+            "initialization.path",
+            "adapter_config.json",
+        ),
+        (
+            {"quantizer": MIXED, "model": ENCODER, "evaluation": SST2},
+            "quantizer.mixing.rule",
+            "first-layers",
+        ),
+        ({"model": ENCODER}, "evaluation.benchmarks", "sst2"),
+        ({"model": ENCODER, "evaluation": SQUAD}, "evaluation.benchmarks", "sst2"),
         ({"quantizer": NORMAL, "initialization": LoftQ()}, "initialization.method", "adapter.kind"),
         (
             {"quantizer": NORMAL, "initialization": LoftQ(), "adapter": LoraAdapter()},
@@ -69,6 +90,23 @@ def test_senseless_combinations(values: dict[str, Any], field: str, accepted: st
     found = conflicts(**values)
     assert list(found) == [field]
     assert accepted in found[field]
+
+
+def test_a_head_learns_its_own_tasks() -> None:
+    """A task for another head is told with the head it needs; its own is also what is measured."""
+    training = QatTraining(objective="task", data=TaskData(task="sst2"))
+    wanted = {"quantizer": INTEGER, "adapter": PARALLEL, "training": training}
+    assert "model.head classification" in conflicts(**wanted)["training.data.task"]
+    spec = ExperimentSpec(**wanted, model=ENCODER)
+    assert list(iter_conflicts(spec)) == []
+    assert spec.measured_tasks == ("sst2",)
+
+
+def test_a_fraction_of_bits_stays_one_and_a_whole_number_is_whole() -> None:
+    """2.5 bits are mixed and written as 2.5; 4.0 bits are 4."""
+    assert NormalFloatQuantizer(bits=2.5).is_mixed
+    assert not NormalFloatQuantizer(bits=4.0).is_mixed
+    assert repr(NormalFloatQuantizer(bits=4.0).model_dump()["bits"]) == "4"
 
 
 @pytest.mark.parametrize("placement", ["absorbed", "parallel"])
