@@ -61,6 +61,24 @@ class EvaluationSpec(Spec):
         unit="questions",
         ge=1,
     )
+    max_new_tokens: int = option(
+        128,
+        "Summary length",
+        "The most tokens of a written summary; longer ones are cut in training, too.",
+        unit="tokens",
+        ge=1,
+        le=4096,
+        advanced=True,
+    )
+    num_beams: int = option(
+        1,
+        "Beams",
+        "How many beginnings of a summary are followed at once; 1 takes the most likely token "
+        "each time.",
+        ge=1,
+        le=64,
+        advanced=True,
+    )
     before_training: bool = option(
         False,
         "Before training",
