@@ -5,8 +5,8 @@ a run announces), `experiment.py` (one whole experiment), `rank_search.py` (choo
 trained one), `stages/` (what both go through), `session.py` (what stages share), `result.py` (what
 the result weighs, and its file),
 `device.py` (where it computes), `layer_patterns.py` (layers chosen by wildcards), `layer_fit.py`
-(does a spec fit the model's layers?), `estimates/` (size, memory and time before launch; no
-torch), `models/` (loading, shapes, names), `data/` (text as windows of tokens), `quant/` (tensor
+(does a spec fit the model's layers?), `adapter_fit.py` (does a saved adapter?), `estimates/` (size,
+memory and time before launch; no torch), `models/` (loading, shapes, names), `data/` (text as windows of tokens), `quant/` (tensor
 arithmetic), `layers/` (what stands in for a linear layer), `initialize/` (where training starts
 from), `teacher/` (the 16-bit model's targets), `training/` (the loop), `evaluation/` (what is
 measured), `search/` (choosing ranks; no torch).

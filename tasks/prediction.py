@@ -12,6 +12,7 @@ from itertools import chain
 from statistics import mean
 from typing import Any, Literal
 
+from engine.adapter_fit import check_adapter_folder
 from engine.data.task_check import check_data
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
@@ -57,7 +58,7 @@ def load_shapes(settings: Settings, spec: Subject) -> ModelShapes:
 
 def list_misfits(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ...]:
     """Return where a spec does not fit the layers of its model."""
-    return check_fit(spec, shapes)
+    return (*check_fit(spec, shapes), *check_adapter_folder(spec, shapes))
 
 
 def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:

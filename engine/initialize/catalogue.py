@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from engine.initialize.adapter_folder import start_adapter_folder
 from engine.initialize.data_aware import start_data_aware
 from engine.initialize.error_report import Errors
 from engine.initialize.loftq import start_loftq
 from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
-from engine.specs import DataAware, InitializationSpec, LoftQ
+from engine.specs import AdapterFolder, DataAware, InitializationSpec, LoftQ
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def initialize(
     Returns:
         Relative error by layer and iteration, of an initialization that goes in iterations.
     """
+    if isinstance(spec, AdapterFolder):
+        start_adapter_folder(installed.root, installed.layers, spec)
     if isinstance(spec, LoftQ):
         head = installed.split.head_weight
         return start_loftq(installed.layers, spec, head=head, seed=seed, progress=progress)

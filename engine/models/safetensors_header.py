@@ -29,22 +29,22 @@ def read_tensor_shapes(folder: Path) -> Shapes:
     """
     shapes: Shapes = {}
     for name in _list_files(folder):
-        shapes |= _read_header(folder / name)
+        shapes |= read_header(folder / name)
     return shapes
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, field: str = FIELD) -> dict[str, Any]:
     """Read a JSON object from a file of the checkpoint.
 
     Raises:
-        ModelError: When it is missing or not a JSON object.
+        ModelError: At `field`, when it is missing or not a JSON object.
     """
     try:
         values = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"the file {path} is not valid JSON", field=FIELD) from error
+        raise ModelError(f"the file {path} is not valid JSON", field=field) from error
     if not isinstance(values, dict):
-        raise ModelError(f"the file {path} holds no JSON object", field=FIELD)
+        raise ModelError(f"the file {path} holds no JSON object", field=field)
     return values
 
 
@@ -58,27 +58,32 @@ def _list_files(folder: Path) -> list[str]:
     return sorted({Path(str(name)).name for name in files.values()})
 
 
-def _read_header(path: Path) -> Shapes:
+def read_header(path: Path, *, field: str = FIELD) -> Shapes:
+    """Return every tensor's shape in one file, in file order.
+
+    Raises:
+        ModelError: At `field`, when the file is missing, damaged or cut off.
+    """
     try:
         with path.open("rb") as file:
             length = struct.unpack("<Q", file.read(_LENGTH_BYTES))[0]
             if length > _MAX_HEADER_BYTES:
-                raise _damaged(path)
+                raise _damaged(path, field)
             header = json.loads(file.read(length))
         header.pop("__metadata__", None)
         entries = {str(name): entry for name, entry in header.items()}
         end = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in entries.items()}
     except FileNotFoundError as error:
-        raise ModelError(f"the checkpoint lacks the file {path}", field=FIELD) from error
+        raise ModelError(f"the checkpoint lacks the file {path}", field=field) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise _damaged(path) from error
+        raise _damaged(path, field) from error
     if path.stat().st_size < _LENGTH_BYTES + length + end:
-        raise _damaged(path)
+        raise _damaged(path, field)
     return shapes
 
 
-def _damaged(path: Path) -> ModelError:
+def _damaged(path: Path, field: str) -> ModelError:
     return ModelError(
-        f"the file {path} is damaged or cut off; accepted is a whole safetensors file", field=FIELD
+        f"the file {path} is damaged or cut off; accepted is a whole safetensors file", field=field
     )
