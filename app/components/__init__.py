@@ -4,7 +4,8 @@ Rooms: `script.py` and `assembling.py` (a piece's JavaScript and styles; `dom.js
 `chart.py` (a Plotly figure with robust clicks and polling), `header.py` (product name, navigation,
 dark mode), `heading.py` (title of a page), `page_load.py` (what is called when a page opens),
 `problem_list.py` (what is wrong with a form), `field_note.py` (a sentence under a field),
-`estimate_panel.py` (what a run will cost),
+`number_dial.py` (a number with the whole ones one click away), `estimate_panel.py` (what a run will
+cost),
 `spec_panel.py` (YAML with the origin of each line), `draft_keeper.py` (which draft a form is),
 `run_table.py` (queue and history), `leaderboard_table.py` (finished runs), `run_header.py` (state
 and stages of a run), `facts.py` (sections of facts), `log_view.py` (a run's log),

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from engine.specs import ExperimentSpec, RankEvaluationSpec, RankSearchSpec
 
 FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines", "integers"]
-_WIDEST_DIAL = 8
+_DIAL_STEPS = range(3, 8)
 _LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
 _FIXED = frozenset({"version", "kind"})
@@ -26,7 +26,7 @@ _FIXED = frozenset({"version", "kind"})
 
 @dataclass(frozen=True)
 class Condition:
-    """True where the field at `path` holds one of `values`."""
+    """True where the field at `path` holds one of `values`; see `app.forms.values.holds`."""
 
     path: str
     values: tuple[Any, ...]
@@ -39,10 +39,10 @@ class FormField:
     Attributes:
         key: Unique name in the form: the path, with the variant it belongs to.
         path: Dotted path in the spec; two variants may share one.
-        kind: What is typed or chosen: "dial" is a short row of whole numbers, "lines" a list of
-            texts and "integers" one of whole numbers, one per line.
+        kind: What is typed or chosen: "dial" is a number with a short row of whole numbers beside
+            it, "lines" a list of texts and "integers" one of whole numbers, one per line.
         help: The spec's own sentence.
-        choices: Accepted values of a "choice" or "dial".
+        choices: Accepted values of a "choice", and the whole numbers among those of a "dial".
         long: True where many characters are usual.
         optional: True where empty means None.
         conditions: All must hold for the field to matter.
@@ -219,11 +219,11 @@ def _iter_fields(cls: type[BaseModel], place: _Place, *, skip: str = "") -> Iter
     for name, info in cls.model_fields.items():
         nested = _spec_class(info.annotation)
         if info.discriminator:
-            yield from _iter_union(info, place.below(name))
+            yield from _iter_union(info, _place_below(name, info, place))
         elif nested is not None:
-            yield from _iter_nested(nested, info, place.below(name))
+            yield from _iter_nested(nested, info, _place_below(name, info, place))
         elif name != skip:
-            yield _build_field(info, place.below(name).only(_own_conditions(info, place.path)))
+            yield _build_field(info, _place_below(name, info, place))
 
 
 def _iter_nested(cls: type[BaseModel], info: FieldInfo, place: _Place) -> Iterator[FormField]:
@@ -248,10 +248,12 @@ def _iter_union(info: FieldInfo, place: _Place) -> Iterator[FormField]:
             yield replace(field, default=getattr(default, name)) if default else field
 
 
-def _own_conditions(info: FieldInfo, parent: str) -> tuple[Condition, ...]:
+def _place_below(name: str, info: FieldInfo, parent: _Place) -> _Place:
+    """Return where a field stands, with what its own spec says about when it matters."""
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
     shown_when: Any = extra.get("shown_when") or {}
-    return tuple(Condition(f"{parent}.{name}", tuple(v)) for name, v in shown_when.items())
+    own = tuple(Condition(f"{parent.path}.{key}", tuple(v)) for key, v in shown_when.items())
+    return parent.below(name).only(own)
 
 
 def _build_field(info: FieldInfo, place: _Place) -> FormField:
@@ -286,19 +288,19 @@ def _kind_of(annotation: Any, info: FieldInfo) -> tuple[FieldKind, tuple[Any, ..
         return "choice", get_args(annotation)
     if get_origin(annotation) is tuple:
         return ("integers" if get_args(annotation)[0] is int else "lines"), ()
-    if annotation is int:
-        dial = _dial_of(info)
-        return ("dial", dial) if dial else ("integer", ())
-    simple: dict[Any, FieldKind] = {bool: "flag", float: "number", str: "text"}
+    dial = _dial_of(info)
+    if dial:
+        return "dial", dial
+    simple: dict[Any, FieldKind] = {bool: "flag", int: "integer", float: "number", str: "text"}
     return simple[annotation], ()
 
 
 def _dial_of(info: FieldInfo) -> tuple[int, ...]:
-    """Return all accepted whole numbers where they are few, else nothing."""
+    """Return all accepted whole numbers where they are few and not just the ends of a share."""
     low, high = _limit(info, "ge", None), _limit(info, "le", None)
-    if low is None or high is None or high - low >= _WIDEST_DIAL:
+    if low is None or high is None or int(high - low) not in _DIAL_STEPS:
         return ()
-    return tuple(range(low, high + 1))
+    return tuple(range(int(low), int(high) + 1))
 
 
 def _limit(info: FieldInfo, name: str, otherwise: Any) -> Any:

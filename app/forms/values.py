@@ -7,12 +7,14 @@ number stays text, so that the spec's own sentence about it reaches the field. S
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.forms.fields import Condition, FormField
 from engine.specs import find_preset
+from engine.specs.base import FRACTION
 
 Nested = dict[str, Any]
 _WORDS = re.compile(r"[^\s,;]+")
@@ -47,11 +49,15 @@ def read_asked(fields: Sequence[FormField], widgets: Sequence[Any], before: Nest
 def fill(fields: Iterable[FormField], asked: Nested) -> list[Any]:
     """Return every widget's value: what was asked, else the preset's, else the default."""
     ground = preset_values(asked.get("preset"))
-    tags = {
-        field.path: find_value(asked, field.path, find_value(ground, field.path, field.default))
-        for field in fields
-    }
-    return [write_widget(field, _value_for(field, asked, ground, tags)) for field in fields]
+    current: dict[str, Any] = {}
+    written = []
+    for field in fields:
+        value = field.default  # what is not chosen shows its own, not the other variant's
+        if is_shown(field, current):
+            value = find_value(asked, field.path, find_value(ground, field.path, field.default))
+            current[field.path] = value
+        written.append(write_widget(field, value))
+    return written
 
 
 def change_preset(asked: Nested, name: str, kept: Sequence[str]) -> Nested:
@@ -65,8 +71,11 @@ def is_shown(field: FormField, values: Mapping[str, Any]) -> bool:
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
-    """Whether one condition holds, given values by path."""
-    return values.get(condition.path) in condition.values
+    """Whether one condition holds, given values by path, as the spec or a widget has them."""
+    value = values.get(condition.path)
+    if FRACTION in condition.values and _is_fraction(value):
+        return True
+    return value in condition.values
 
 
 def preset_values(name: object) -> Nested:
@@ -81,7 +90,7 @@ def read_widget(field: FormField, value: Any) -> Any:
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
     if field.kind == "integers":
         return [_read_integer(word) for word in _WORDS.findall(str(value or ""))]
-    if field.kind in ("integer", "number"):
+    if field.kind in ("integer", "number", "dial"):
         return _read_number(field, value)
     if field.kind == "text":
         text = str(value or "").strip()
@@ -93,7 +102,7 @@ def write_widget(field: FormField, value: Any) -> Any:
     """Turn a spec's value into what the field's widget shows."""
     if field.kind in ("lines", "integers"):
         return "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value or "")
-    if field.kind in ("integer", "number", "text"):
+    if field.kind in ("integer", "number", "dial", "text"):
         return "" if value is None else _write_plain(value)
     if field.kind == "flag":
         return value if isinstance(value, bool) else field.default
@@ -136,24 +145,29 @@ def find_current(fields: Sequence[FormField], widgets: Sequence[Any]) -> dict[st
     return current
 
 
-def _value_for(field: FormField, asked: Nested, ground: Nested, tags: Mapping[str, Any]) -> Any:
-    """A variant that is not chosen shows its defaults, not the other variant's values."""
-    if not is_shown(field, tags):
-        return field.default
-    return find_value(asked, field.path, find_value(ground, field.path, field.default))
-
-
 def _read_number(field: FormField, value: Any) -> Any:
-    text = str(value if value is not None else "").strip().replace("_", "").replace("−", "-")
+    text = _clean_number(value)
     if not text:
         return None if field.optional else ""
     try:
         number = float(text)
     except ValueError:
         return text
-    if field.kind == "integer" and number.is_integer():
+    if field.kind in ("integer", "dial") and number.is_integer():
         return int(number)
     return number
+
+
+def _clean_number(value: Any) -> str:
+    return str(value if value is not None else "").strip().replace("_", "").replace("−", "-")
+
+
+def _is_fraction(value: Any) -> bool:
+    try:
+        number = float(_clean_number(value))
+    except ValueError:
+        return False
+    return math.isfinite(number) and not number.is_integer()
 
 
 def _read_integer(word: str) -> int | str:

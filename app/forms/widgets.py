@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from app.components.number_dial import NumberDial
 from app.forms.fields import FormField
 from app.forms.values import write_widget
 
@@ -21,6 +22,8 @@ _PLAIN_TYPING = gr.InputHTMLAttributes(
 
 def build_widget(field: FormField) -> Component:
     """Build the component of one field, with its default, label and help sentence."""
+    if field.kind == "dial":
+        return _build_dial(field)
     own: dict[str, Any] = {
         "label": field.label,
         "info": field.help,
@@ -31,11 +34,22 @@ def build_widget(field: FormField) -> Component:
     }
     if field.kind == "flag":
         return gr.Checkbox(**own)
-    if field.kind in ("choice", "dial"):
+    if field.kind == "choice":
         return gr.Radio(choices=[(str(choice), choice) for choice in field.choices], **own)
     if field.kind in ("lines", "integers"):
         return gr.Textbox(lines=3, max_lines=8, html_attributes=_PLAIN_TYPING, **own)
     return gr.Textbox(lines=1, max_lines=1, html_attributes=_PLAIN_TYPING, **own)
+
+
+def _build_dial(field: FormField) -> Component:
+    return NumberDial(
+        write_widget(field, field.default),
+        label=field.label,
+        info=field.help,
+        choices=field.choices,
+        elem_id=field.element,
+        elem_classes=_classes(field),
+    )
 
 
 def _classes(field: FormField) -> list[str]:

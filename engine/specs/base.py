@@ -12,6 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
+FRACTION = "fraction"
+"""In `shown_when`: every value of a number that is not whole."""
+
 
 class Spec(BaseModel):
     """A part of a request: immutable, complete, with no unknown keys."""
@@ -47,7 +50,8 @@ def option(
         title: The label on the page.
         description: The help sentence, in the user's words.
         unit: "tokens", "steps", "bits" and so on; None where there is none.
-        shown_when: Sibling field to the values for which this field matters; None for always.
+        shown_when: Sibling field to the values for which this field matters (`FRACTION` stands for
+            all that are not whole); None for always.
         advanced: True for what the page folds away.
         limits: pydantic's own (`ge`, `le`, `gt`, `lt`, `min_length`, `max_length`, `pattern`).
     """

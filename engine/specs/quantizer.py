@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer
 
-from engine.specs.base import Spec, option
+from engine.specs.base import FRACTION, Spec, option
 from engine.specs.data import DataSpec
 
 BITS_UNQUANTIZED = 16
@@ -93,11 +93,11 @@ class _Grid(Spec):
         FirstLayers(),
         "Mixing",
         "Which layers get which width where the bits are a fraction.",
-        advanced=True,
+        shown_when={"bits": [FRACTION]},
     )
 
     @field_serializer("bits")
-    def _write_whole(self, bits: float) -> float:
+    def _write_whole(self, bits: float) -> Any:
         """A whole number of bits is written as one."""
         return int(bits) if bits == int(bits) else bits
 

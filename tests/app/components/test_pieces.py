@@ -16,6 +16,7 @@ from app.components.chart import PlotlyChart
 from app.components.draft_keeper import DraftKeeper
 from app.components.estimate_panel import EstimatePanel
 from app.components.field_note import FieldNote
+from app.components.number_dial import NumberDial
 from app.components.problem_list import ProblemList
 from app.components.spec_panel import SpecPanel
 from app.components.table_twin import TableTwin
@@ -28,6 +29,7 @@ PIECES = (
     DraftKeeper,
     EstimatePanel,
     FieldNote,
+    NumberDial,
     PlotlyChart,
     ProblemList,
     SpecPanel,

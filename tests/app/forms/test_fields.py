@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from app.forms.fields import FormField, list_fields, list_search_sections
 from engine.specs import ExperimentSpec
+from engine.specs.base import FRACTION
 
 FIELDS = list_fields()
 FIXED = {"version", "kind"}
@@ -56,7 +57,10 @@ def test_conditions_name_fields_that_come_before() -> None:
     ("key", "kind", "expected"),
     [
         ("quantizer[integer].bits", "dial", (2, 3, 4, 5, 6, 7, 8)),
-        ("quantizer.grid", "choice", ("float", "integer", "normal-float")),
+        ("quantizer.grid", "choice", ("float", "integer", "normal-float", "loftq-uniform")),
+        ("quantizer[integer].mixing.rule", "choice", ("first-layers", "sensitivity")),
+        ("training[qat].warmup_ratio", "number", ()),
+        ("model.head", "choice", ("causal-lm", "classification", "span-qa", "seq2seq")),
         ("quantizer[integer].include", "lines", ()),
         ("evaluation.divergence", "flag", ()),
         ("training[qat].learning_rate", "number", ()),
@@ -67,7 +71,7 @@ def test_conditions_name_fields_that_come_before() -> None:
     ],
 )
 def test_kinds_follow_the_types(key: str, kind: str, expected: tuple[Any, ...]) -> None:
-    """Few whole numbers are a dial, literals and unions a choice, tuples lines."""
+    """A range of few whole numbers is a dial, literals and unions a choice, tuples lines."""
     field = next(field for field in FIELDS if field.key == key)
     assert (field.kind, field.choices) == (kind, expected)
 
@@ -86,6 +90,14 @@ def test_variants_inside_a_variant_need_both_choices() -> None:
         ("training.method", ("qat",)),
         ("training.data.kind", ("task",)),
     ]
+
+
+def test_how_widths_are_mixed_matters_for_a_fraction() -> None:
+    """The rule that mixes widths, and all below it, wait for bits that are not whole."""
+    mixing = [field for field in FIELDS if field.path.startswith("quantizer.mixing.")]
+    assert mixing
+    for field in mixing:
+        assert ("quantizer.bits", (FRACTION,)) in [(c.path, c.values) for c in field.conditions]
 
 
 def test_a_rank_search_is_asked_in_two_sections() -> None:

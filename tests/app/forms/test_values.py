@@ -12,6 +12,7 @@ from engine.errors import SpecError
 from engine.specs import PRESETS, Preset, resolve
 
 FIELDS = list_fields()
+BITS = "quantizer[integer].bits"
 RICH: dict[str, Any] = {
     "preset": "qat-lora",
     "name": "all of it",
@@ -56,6 +57,51 @@ def test_only_what_differs_is_asked() -> None:
     once = edit({"preset": "rtn"}, **{"quantizer[integer].bits": 3})
     assert once == {"preset": "rtn", "quantizer": {"bits": 3}}
     assert edit(once, **{"quantizer[integer].bits": 4})["quantizer"] == {"bits": 4}
+
+
+@pytest.mark.parametrize(("typed", "kept"), [("2.5", 2.5), (" 3 ", 3), ("4.0", 4), ("2.25", 2.25)])
+def test_bits_are_whole_or_a_fraction(typed: str, kept: float) -> None:
+    """A typed width is a number, a whole one written without a point."""
+    asked = edit({"preset": "rtn", "quantizer": {"bits": 8}}, **{BITS: typed})
+    assert asked["quantizer"] == {"bits": kept}
+    assert type(asked["quantizer"]["bits"]) is type(kept)
+    assert resolve(asked).spec.bits == kept
+
+
+@pytest.mark.parametrize("typed", ["9", "1.5", "many", "", "nan"])
+def test_bits_out_of_range_are_refused_at_their_field(typed: str) -> None:
+    """What is no width keeps standing in the box, and the refusal names the box."""
+    asked = edit({"preset": "rtn"}, **{BITS: typed})
+    with pytest.raises(SpecError) as refused:
+        resolve(asked)
+    assert {problem.field for problem in refused.value.problems} == {"quantizer.bits"}
+
+
+def test_the_mix_of_widths_is_asked_for_a_fraction_alone() -> None:
+    """Sensitivity is asked beside 2.5 bits, and forgotten with a whole number."""
+    rule = "quantizer[integer].mixing.rule"
+    windows = "quantizer[integer].mixing[sensitivity].num_samples"
+    asked = edit({"preset": "rtn"}, **{BITS: "2.5", rule: "sensitivity", windows: "8"})
+    mixing = {"rule": "sensitivity", "num_samples": 8}
+    assert asked["quantizer"] == {"bits": 2.5, "mixing": mixing}
+    assert edit(asked) == asked
+    assert edit(asked, **{BITS: "3"})["quantizer"] == {"bits": 3}
+
+
+def test_another_head_is_asked_with_its_task() -> None:
+    """A classification run is asked by filling in the form."""
+    asked = edit(
+        {"preset": "qat-lora"},
+        **{
+            "model.head": "classification",
+            "training[qat].objective": "task",
+            "training[qat].data.kind": "task",
+            "training[qat].data[task].task": "sst2",
+            "evaluation.benchmarks": "sst2",
+        },
+    )
+    spec = resolve(asked).spec
+    assert (spec.model.head, spec.measured_tasks) == ("classification", ("sst2",))
 
 
 def test_another_variant_drops_the_first_ones_fields() -> None:
@@ -121,6 +167,12 @@ def test_training_data_changes_its_kind() -> None:
     )
     assert asked["training"]["data"] == {"kind": "text", "source": "a.txt"}
     assert resolve(asked).spec.training.data.source == "a.txt"  # type: ignore[union-attr]
+
+
+def test_variants_that_share_a_field_keep_their_own_default() -> None:
+    """LoftQ's uniform grid groups by block; an integer grid's groups are not hidden by that."""
+    asked = edit({"preset": "rtn"}, **{"quantizer[integer].group_size": "32"})
+    assert edit(asked) == asked == {"preset": "rtn", "quantizer": {"group_size": 32}}
 
 
 def test_small_numbers_are_shown_as_written() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from engine.specs import ExperimentSpec, IntegerQuantizer, Spec
+from engine.specs.base import FRACTION
 
 
 def iter_specs(owner: type[Spec]) -> Iterator[type[Spec]]:
@@ -42,7 +43,8 @@ def test_shown_when_names_real_fields_and_values(spec: type[Spec], name: str) ->
     """A field that matters only sometimes names a sibling and values the sibling can have."""
     extra: Any = spec.model_fields[name].json_schema_extra or {}
     for sibling, values in extra.get("shown_when", {}).items():
-        accepted = get_args(spec.model_fields[sibling].annotation)
+        annotation = spec.model_fields[sibling].annotation
+        accepted = (FRACTION,) if annotation is float else get_args(annotation)
         assert set(values) <= set(accepted)
 
 
