@@ -20,6 +20,7 @@ LIGHT_ROOMS = (
     "tasks.store",
     "tasks.store.runs",
     "engine.specs",
+    "engine.allocation.budget",
     "engine.estimates",
     "engine.search.strategies",
     "engine.models.shapes",

@@ -1,0 +1,67 @@
+"""The widths a run chose for its layers, as a file anyone can read. Start with `WidthFile`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from engine.errors import StorageError
+
+WIDTHS_FILE = "layer-widths.json"
+FORMAT: Final = "bitdial-layer-widths-1"
+
+
+class WidthFile(BaseModel):
+    """Which layer got how many bits, and why.
+
+    Attributes:
+        rule: How they were chosen.
+        key: Fingerprint of what they were chosen for; others have no use for them.
+        average: The mean width over weights.
+        layers: Width by layer, in the model's order.
+        scores: What each layer scores at each width, and `errors` one standard error of it; by
+            sensitivity alone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["bitdial-layer-widths-1"] = FORMAT
+    rule: Literal["first-layers", "sensitivity"]
+    key: str
+    average: float
+    layers: dict[str, int]
+    scores: dict[str, dict[int, float]] | None = None
+    errors: dict[str, dict[int, float]] | None = None
+
+
+def write_widths(path: Path, widths: WidthFile) -> None:
+    """Write the widths as JSON; the file appears complete or not at all.
+
+    Raises:
+        StorageError: When it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    values: Mapping[str, object] = widths.model_dump(mode="json", exclude_none=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(values), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise StorageError(f"{path.name} could not be written: {error}") from error
+
+
+def find_widths(path: Path, *, key: str) -> WidthFile | None:
+    """Return the widths of a file; None where it is missing, damaged, or of something else."""
+    try:
+        found = WidthFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError):
+        return None
+    return found if found.key == key else None

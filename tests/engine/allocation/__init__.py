@@ -1,0 +1,1 @@
+"""Promises about which layer gets how many bits."""
