@@ -27,6 +27,7 @@ from engine.specs import (
 from engine.specs.quantizer import DEFAULT_EXCLUDE
 
 Layers = dict[str, RoundedWeight]
+Users = dict[str, nn.Linear | nn.Embedding]
 
 
 @dataclass(frozen=True)
@@ -62,23 +63,35 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
     """
     generator = torch.Generator().manual_seed(plan.seed)
     tied = _find_tied_names(model)
-    shared: dict[int, RoundedWeight] = {}
     layers: Layers = {}
-    for name, module in list(model.named_modules()):
-        if not isinstance(module, nn.Linear | nn.Embedding):
-            continue
-        names = tied.get(id(module.weight), (name,))
-        if not any(_is_wanted(alias, module, plan) for alias in names):
-            continue
-        _check_kind(name, module)
-        rounded = shared.get(id(module.weight))
-        if rounded is None:
-            adapted = isinstance(module, nn.Linear) and len(names) == 1
-            rounded = _build(name, module, plan, generator if adapted else None)
-            shared[id(module.weight)] = layers[name] = rounded
-        model.set_submodule(name, _replacement(module, rounded))
+    for name, users in find_targets(model, plan).items():
+        for alias, module in users.items():
+            _check_kind(alias, module)
+        first = users[name]
+        adapted = isinstance(first, nn.Linear) and id(first.weight) not in tied
+        layers[name] = _build(name, first, plan, generator if adapted else None)
+        for alias, module in users.items():
+            model.set_submodule(alias, _replacement(module, layers[name]))
     _check_found(layers, plan)
     return layers
+
+
+def find_targets(model: nn.Module, plan: LayerPlan) -> dict[str, Users]:
+    """Return what `install` replaces, in the model's order; nothing is changed.
+
+    Returns:
+        Layer name to the modules that use its weight, by their own names: one, but for tied ones.
+    """
+    tied = _find_tied_names(model)
+    first: dict[int, str] = {}
+    targets: dict[str, Users] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            names = tied.get(id(module.weight), (name,))
+            if any(_is_wanted(alias, module, plan) for alias in names):
+                layer = first.setdefault(id(module.weight), name)
+                targets.setdefault(layer, {})[name] = module
+    return targets
 
 
 def _check_found(layers: Layers, plan: LayerPlan) -> None:

@@ -11,7 +11,7 @@ from engine.errors import SpecError
 from engine.layers.layer_map import bypassed, held
 from engine.layers.quantized_embedding import QuantizedEmbedding
 from engine.layers.quantized_linear import QuantizedLinear
-from engine.layers.swap import LayerPlan, install
+from engine.layers.swap import LayerPlan, find_targets, install
 from engine.models.conv1d import replace_conv1d
 from engine.result import measure_size
 from engine.specs import FloatQuantizer, IntegerQuantizer, LoraAdapter, NoAdapter
@@ -246,3 +246,20 @@ def test_models_share_nothing() -> None:
     disturb(layers)
     assert torch.equal(logits_of(other), before)
     assert not torch.equal(logits_of(model), before)
+
+
+@pytest.mark.parametrize("embeddings", [False, True])
+@pytest.mark.parametrize("kind", [*MODELS, "tied"])
+def test_targets_are_what_is_installed(kind: str, *, embeddings: bool) -> None:
+    """What is told beforehand is what is replaced, in the same order; telling changes nothing."""
+    model = make_llama(tied=True) if kind == "tied" else MODELS[kind]()
+    plan = LayerPlan(integer(embeddings=embeddings), NoAdapter(), seed=1)
+    targets = find_targets(model, plan)
+    users = [module for modules in targets.values() for module in modules.values()]
+    assert users
+    assert all(any(module is each for module in model.modules()) for each in users)
+    layers = install(model, plan)
+    assert list(targets) == list(layers)
+    replaced = (QuantizedLinear, QuantizedEmbedding)
+    names = {name for name, module in model.named_modules() if isinstance(module, replaced)}
+    assert {alias for modules in targets.values() for alias in modules} == names
