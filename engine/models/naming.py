@@ -1,7 +1,9 @@
 """Names of layers: block, kind, and the group that shares a rank. Start with `split_name`.
 
-A block is found by the first number in the dotted name, which holds for every decoder of
-Transformers ("model.layers.3.self_attn.q_proj", "transformer.h.0.attn.c_attn"). No torch at import.
+A block is found by the first number in the dotted name, which holds for every decoder and encoder
+of Transformers ("model.layers.3.self_attn.q_proj", "bert.encoder.layer.0.output.dense"). Of an
+encoder-decoder the encoder's blocks are named as such ("encoder.block.3...",
+"model.encoder.layers.3..."); the decoder's are named like any decoder's. No torch at import.
 """
 
 from __future__ import annotations
@@ -15,19 +17,40 @@ if TYPE_CHECKING:
     from engine.specs.adapter import Grouping
 
 
+_ENCODER_STACKS = (("encoder", "layers"), ("encoder", "block"))
+"""Where an encoder-decoder keeps its encoder's blocks (BART, T5); encoders have "encoder.layer"."""
+
+
 @dataclass(frozen=True)
 class LayerName:
-    """A layer's place: its block's index (None outside blocks) and its kind ("q_proj")."""
+    """A layer's place.
+
+    Attributes:
+        block: Its block's index; None outside blocks.
+        kind: The last part of its name ("q_proj").
+        stack: "encoder" for a block of an encoder-decoder's encoder, else "".
+    """
 
     block: int | None
     kind: str
+    stack: str = ""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The order of blocks: the encoder's first; outside blocks before all of them."""
+        if self.block is None:
+            return (0, -1)
+        return (0 if self.stack else 1, self.block)
 
 
 def split_name(name: str) -> LayerName:
     """Split a dotted layer name into block and kind."""
     parts = name.split(".")
-    block = next((int(part) for part in parts if part.isdigit()), None)
-    return LayerName(block, parts[-1])
+    start = next((index for index, part in enumerate(parts) if part.isdigit()), None)
+    if start is None:
+        return LayerName(None, parts[-1])
+    stack = "encoder" if tuple(parts[max(0, start - 2) : start]) in _ENCODER_STACKS else ""
+    return LayerName(int(parts[start]), parts[-1], stack)
 
 
 def list_linear_names(model: nn.Module) -> tuple[str, ...]:
@@ -43,13 +66,16 @@ def group_of(name: str, grouping: Grouping) -> str:
     Args:
         name: A dotted layer name.
         grouping: "block" gives "block 3", "kind" the name inside a block ("self_attn.q_proj"),
-            "layer" the whole name; a layer outside blocks is always alone.
+            "layer" the whole name; a layer outside blocks is always alone. An encoder-decoder's
+            encoder has groups of its own ("encoder block 3").
     """
     parts = name.split(".")
-    block = split_name(name).block
-    if block is None or grouping == "layer":
+    place = split_name(name)
+    if place.block is None or grouping == "layer":
         return name
+    stack = f"{place.stack} " if place.stack else ""
     if grouping == "block":
-        return f"block {block}"
+        return f"{stack}block {place.block}"
     start = next(index for index, part in enumerate(parts) if part.isdigit())
-    return ".".join(parts[start + 1 :]) or name
+    inside = ".".join(parts[start + 1 :])
+    return f"{stack}{inside}" if inside else name

@@ -22,10 +22,12 @@ DEFAULT_EXCLUDE = (
     "*wte",
     "*wpe",
     "*shared",
+    "*relative_attention_bias",
     "*pooler*",
     "*classifi*",
     "score",
     "qa_outputs",
+    "head.*",
 )
 """Heads and tables of every family: tokens in, tokens, classes or spans out."""
 
