@@ -5,6 +5,7 @@ What a row means (a text, an example of a task) is for others to say. Start with
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -60,6 +61,21 @@ def check_row(
     return row
 
 
+def check_columns(path: Path, columns: Sequence[str], *, field: str) -> None:
+    """Refuse a file whose first row lacks a column; the rest is not read.
+
+    Nothing is told of a parquet file where the library for those is not installed.
+
+    Raises:
+        DataError: As `iter_rows` would, at `field`.
+    """
+    if path.suffix.lower() != ".parquet":
+        next(iter_rows(path, columns, field=field, column_field=field), None)
+    elif importlib.util.find_spec("pyarrow") is not None:
+        names = dict.fromkeys(_read_names(path, field))
+        check_row(names, columns, where=path.name, field=field, column_field=field)
+
+
 def missing_column(
     where: str, name: str, there: Mapping[str, Any] | Sequence[str], field: str
 ) -> DataError:
@@ -108,10 +124,23 @@ def _iter_parquet(
     import pyarrow  # noqa: PLC0415  heavy, and only this kind of file needs it
     from pyarrow import parquet  # noqa: PLC0415
 
+    check(dict.fromkeys(_read_names(path, field)), path.name)
     try:
-        check(dict.fromkeys(parquet.read_schema(path).names), path.name)
         table = parquet.read_table(path, columns=None if columns is None else list(columns))
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} is not a whole parquet file", field=field) from error
     for number, row in enumerate(table.to_pylist(), start=1):
         yield f"row {number} of {path.name}", row
+
+
+def _read_names(path: Path, field: str) -> list[str]:
+    """Return the names of a parquet file's columns."""
+    import pyarrow  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is not a whole parquet file", field=field) from error
+    except OSError as error:
+        raise unreadable(path, error, field) from error

@@ -1,26 +1,43 @@
 """What is wrong with the data a spec names, as far as it shows without reading the data.
 
 Asked before launch: no hub, no rows, nothing heavy. Where only the worker can tell, nothing is
-known to be wrong. The sentences are the readers' own (`tasks`, `corpora`): they are called where
-they are sure to refuse. Start with `check_data`.
+known to be wrong. The sentences are the readers' own (`task_sources`, `corpora`): they are called
+where they are sure to refuse. Start with `check_data`.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.data.corpora import BUNDLED_CORPORA, find_file, load_documents
-from engine.data.mirror import find_in_mirror, list_configs
+from engine.data.mirror import find_in_mirror
 from engine.data.python_docs import SPLITS
-from engine.data.row_files import ROW_SUFFIXES, unreadable
-from engine.data.tasks import TASKS, Example, load_examples, split_held_out
+from engine.data.row_files import ROW_SUFFIXES, check_columns, unreadable
+from engine.data.supervised_tasks import (
+    GLUE,
+    MEASURED_FIELD,
+    SPANS,
+    SUMMARIES,
+    SUPERVISED,
+)
+from engine.data.task_sources import TaskSource, find_mirrored, iter_own
+from engine.data.tasks import TASKS, split_held_out
 from engine.data.text_files import SUFFIXES
 from engine.errors import DataError, Problem
 from engine.estimates.task_lengths import TASK_EXAMPLES
 from engine.specs.data import DataSpec, TaskData
 
-_ANY = Example((), 0)
+KNOWN: Mapping[str, TaskSource] = MappingProxyType({**TASKS, **SUPERVISED})
+MEASURED_SPLITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        name: tuple(task.measured)
+        for catalogue in (GLUE, SPANS, SUMMARIES)
+        for name, task in catalogue.items()
+    }
+)
 
 
 def check_data(
@@ -48,13 +65,30 @@ def check_task(
         if spec.source:
             rows = _find_own(spec, data_folder=data_folder, field=field)
         else:
-            rows = _find_published(spec, mirror=mirror, field=at)
+            rows = find_mirrored(KNOWN[spec.task], "train", at=at, mirror=mirror)
         if spec.held_out:
             count = TASK_EXAMPLES[spec.task] if rows is None else _count_rows(rows, field=at)
             _check_held_out(spec, count, field=at)
     except (DataError, OSError) as error:
         return (_to_problem(error, at),)
     return ()
+
+
+def check_measured(names: Sequence[str], *, mirror: Path | None) -> tuple[Problem, ...]:
+    """Return what keeps the tasks a head is measured on from being read; other names are not ours.
+
+    Args:
+        names: A spec's `measured_tasks`.
+        mirror: Folder of hub data sets that is consulted before the hub.
+    """
+    problems = []
+    for name in names:
+        try:
+            for split in MEASURED_SPLITS.get(name, ()):
+                find_mirrored(SUPERVISED[name], split, at=MEASURED_FIELD, mirror=mirror)
+        except DataError as error:
+            problems.append(Problem(error.field, error.args[0]))
+    return tuple(problems)
 
 
 def check_text(
@@ -73,34 +107,23 @@ def check_text(
 
 def _find_own(spec: TaskData, *, data_folder: Path, field: str) -> Path | None:
     """Return the file of one's own; the reader refuses one that is missing or of another kind."""
-    path = find_file(spec.source or "", data_folder)
+    source, task = spec.source or "", KNOWN[spec.task]
+    path = find_file(source, data_folder)
     if path is None or path.suffix.lower() not in ROW_SUFFIXES:
-        load_examples(spec, split="train", field=field, data_folder=data_folder, mirror=None)
+        iter_own(source, task, "train", field=field, data_folder=data_folder)
+    else:
+        check_columns(path, task.columns, field=f"{field}.source")
     return path
-
-
-def _find_published(spec: TaskData, *, mirror: Path | None, field: str) -> Path | None:
-    """Return the mirror's file of training examples; None where they come from the hub."""
-    if mirror is None:
-        return None
-    task = TASKS[spec.task]
-    there = list_configs(task.source, mirror)
-    config = next((config for config in task.configs if config in there), task.configs[0])
-    asked = DataSpec(source=task.source, config=config, split="train")
-    try:
-        return find_in_mirror(asked, field=field, mirror=mirror)
-    except DataError as error:
-        raise DataError(error.args[0], field=field) from error
 
 
 def _check_held_out(spec: TaskData, count: int | None, *, field: str) -> None:
     """Refuse to hold out as many examples as there are, or more; None is not known."""
     if count == 0:
         raise DataError(
-            f"there is no example in {spec.source or TASKS[spec.task].source}", field=field
+            f"there is no example in {spec.source or KNOWN[spec.task].source}", field=field
         )
     if count is not None and spec.held_out >= count:
-        split_held_out((_ANY,) * count, spec.held_out)
+        split_held_out(range(count), spec.held_out)
 
 
 def _count_rows(path: Path, *, field: str) -> int | None:

@@ -8,16 +8,12 @@ Start with `load_examples`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, TypeVar
 
-from engine.data.corpora import find_file
-from engine.data.hub import load_hub_rows
-from engine.data.mirror import find_in_mirror, list_configs
-from engine.data.row_files import ROW_SUFFIXES, check_row, iter_rows
 from engine.data.task_rows import (
     ARC_COLUMNS,
     GSM8K_COLUMNS,
@@ -32,9 +28,11 @@ from engine.data.task_rows import (
     read_openbookqa,
     read_winogrande,
 )
+from engine.data.task_sources import TaskSource, iter_own, iter_published
 from engine.errors import DataError
-from engine.specs.data import DataSpec, TaskData, TaskName
+from engine.specs.data import TaskData
 
+Item = TypeVar("Item")
 Split = Literal["train", "validation"]
 HUB_SPLITS = ("train", "validation", "test")
 
@@ -60,25 +58,17 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(TaskSource):
     """Where a task's rows are and how they are read.
 
     Attributes:
-        source: Data set on the hub.
-        configs: Its configurations, the preferred first; the next where the mirror lacks that.
-        splits: Splits the hub has.
-        columns: What every row must have.
         read: Makes candidates and the right one of a row; raises ValueError with a reason.
     """
 
-    source: str
-    configs: tuple[str, ...]
-    splits: tuple[str, ...]
-    columns: tuple[str, ...]
     read: RowReader
 
 
-TASKS: MappingProxyType[TaskName, Task] = MappingProxyType(
+TASKS: MappingProxyType[str, Task] = MappingProxyType(
     {
         "openbookqa": Task(
             "allenai/openbookqa", ("main",), HUB_SPLITS, OPENBOOKQA_COLUMNS, read_openbookqa
@@ -120,15 +110,21 @@ def load_examples(
         mirror: Folder of hub data sets that is consulted before the hub.
 
     Raises:
-        DataError: When there is no such split, file or column, or a row makes no sense.
+        DataError: When there is no such split, file or column, a row makes no sense, or the task is
+            not one of causal-lm's.
     """
-    task = TASKS[spec.task]
+    task = TASKS.get(spec.task)
+    if task is None:
+        raise DataError(
+            f"{spec.task} is not for causal-lm heads; choose {', '.join(TASKS)}",
+            field=f"{field}.task",
+        )
     if spec.source is not None:
-        rows = _iter_own(spec.source, task, split, field=field, data_folder=data_folder)
+        rows = iter_own(spec.source, task, split, field=field, data_folder=data_folder)
         at = f"{field}.source"
     else:
         at = f"{field}.task"
-        rows = _iter_published(spec.task, split, at=at, mirror=mirror)
+        rows = iter_published(spec.task, task, split, at=at, mirror=mirror)
     found = tuple(_read(task, row, where=where, at=at) for where, row in rows)
     if not found:
         raise DataError(f"there is no example in {spec.source or task.source}", field=at)
@@ -136,8 +132,8 @@ def load_examples(
 
 
 def split_held_out(
-    examples: Sequence[Example], held_out: int
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    examples: Sequence[Item], held_out: int
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
     """Part examples into those to train on and `held_out` others, evenly spread; both in order.
 
     Raises:
@@ -152,62 +148,6 @@ def split_held_out(
     places = {(2 * index + 1) * count // (2 * held_out) for index in range(held_out)}
     kept = tuple(example for place, example in enumerate(examples) if place not in places)
     return kept, tuple(examples[place] for place in sorted(places))
-
-
-def _iter_own(
-    source: str, task: Task, split: Split, *, field: str, data_folder: Path
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    at = f"{field}.source"
-    path = find_file(source, data_folder)
-    if path is None:
-        raise DataError(
-            f"there is no file {source}; accepted is a {' or '.join(ROW_SUFFIXES)} file with the "
-            f"columns {', '.join(task.columns)}",
-            field=at,
-        )
-    if path.suffix.lower() not in ROW_SUFFIXES:
-        raise DataError(
-            f"{path.name} is not a file of rows; accepted are {', '.join(ROW_SUFFIXES)}", field=at
-        )
-    if split != "train":
-        raise DataError(
-            f"a file of one's own has no {split} split; hold examples out "
-            f"({field}.held_out) or leave {at} empty",
-            field=at,
-        )
-    return iter_rows(path, task.columns, field=at, column_field=at)
-
-
-def _iter_published(
-    name: TaskName, split: Split, *, at: str, mirror: Path | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    task = TASKS[name]
-    if split not in task.splits:
-        raise DataError(
-            f"{name} has no {split} split; it has {', '.join(task.splits)}; hold training "
-            "examples out instead",
-            field=at,
-        )
-    there = list_configs(task.source, mirror) if mirror else ()
-    config = next((config for config in task.configs if config in there), task.configs[0])
-    asked = DataSpec(source=task.source, config=config, split=split)
-    try:
-        path = find_in_mirror(asked, field=at, mirror=mirror) if mirror else None
-        if path is not None:
-            return iter_rows(path, task.columns, field=at, column_field=at)
-        rows = load_hub_rows(asked, field=at, instead="a local file with the task's columns")
-    except DataError as error:
-        _refuse_at(error, at)
-    where = f"{task.source} ({split})"
-    return (
-        (where, check_row(row, task.columns, where=where, field=at, column_field=at))
-        for row in rows
-    )
-
-
-def _refuse_at(error: DataError, field: str) -> NoReturn:
-    """Raise the same sentence at the field a person chose the task with."""
-    raise DataError(error.args[0], field=field) from error
 
 
 def _read(task: Task, row: dict[str, Any], *, where: str, at: str) -> Example:

@@ -2,7 +2,8 @@
 
 Known for the benchmarks most asked for, measured with the tokenizer of SmolLM2 on whole splits with
 each question computed once for all its answers (hellaswag's is not); guessed for any other of
-lm-eval. Where answers are written token by token the time is a guess, too.
+lm-eval. What heads other than causal-lm are asked is as long as their training examples
+(`task_lengths`). Where answers are written token by token the time is a guess, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from engine.estimates.task_lengths import TASK_TOKENS
+from engine.estimates.task_lengths import TASK_QUESTIONS, TASK_TOKENS
 from engine.specs import EvaluationSpec
 
 
@@ -38,9 +39,10 @@ KNOWN: Mapping[str, Questions] = MappingProxyType(
         "winogrande": Questions(1_267, 45, 0),
         "hellaswag": Questions(10_042, 160, 0),
         "gsm8k": Questions(1_319, 194, 5),
+        **{name: Questions(count, TASK_TOKENS[name], 0) for name, count in TASK_QUESTIONS.items()},
     }
 )
-WRITTEN = frozenset({"gsm8k"})
+WRITTEN = frozenset({"gsm8k", "cnn_dailymail", "xsum"})
 GUESSED = Questions(1_000, 200, 0)
 GUESSED_SHOT = 100
 

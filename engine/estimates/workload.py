@@ -47,8 +47,12 @@ class Workload:
 
 def count_workload(spec: Subject) -> Workload:
     """Count the tokens of every stage of a run."""
-    evaluation = spec.evaluation
-    eval_windows, guessed = _count_windows(evaluation.data, evaluation.max_length, evaluation.limit)
+    evaluation = spec.evaluation.model_copy(update={"benchmarks": spec.measured_tasks})
+    eval_windows, guessed = 0, False  # other heads predict no text
+    if spec.model.head == "causal-lm":
+        eval_windows, guessed = _count_windows(
+            evaluation.data, evaluation.max_length, evaluation.limit
+        )
     evaluate_tokens = eval_windows * evaluation.max_length
     teach_tokens = evaluate_tokens if evaluation.divergence else 0
     benchmark_tokens, is_unknown = count_benchmarks(evaluation)

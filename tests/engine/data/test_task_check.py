@@ -13,10 +13,12 @@ import pytest
 from pyarrow import parquet
 
 from engine.data.corpora import load_documents
-from engine.data.task_check import check_data
+from engine.data.supervised_tasks import GLUE, load_measured, load_training
+from engine.data.task_check import check_data, check_measured
 from engine.data.tasks import load_examples, split_held_out
 from engine.errors import DataError, Problem
 from engine.specs.data import DataSpec, TaskData
+from tests.engine.data.mirrors import write_glue
 
 FIELD = "training.data"
 ROW = {"question": "1+1?", "answer": "2"}
@@ -35,6 +37,8 @@ def mirror(tmp_path: Path) -> Path:
     write(folder / "openai" / "gsm8k" / "main" / "train.jsonl", 3)
     write(folder / "allenai" / "openbookqa" / "main" / "test.jsonl", 3)
     write(folder / "Rowan" / "hellaswag" / "other" / "train.jsonl", 3)
+    write_glue(folder, "rte", train=3, validation=1)
+    write_glue(folder, "mnli", validation_matched=1)
     write(folder / "org" / "name" / "plain" / "test.jsonl", 3)
     return folder
 
@@ -54,7 +58,10 @@ def files(data_folder: Path) -> Path:
 
 def load(spec: TaskData | DataSpec, files: Path, mirror: Path | None) -> None:
     """Read the data as a worker does."""
-    if isinstance(spec, TaskData):
+    if isinstance(spec, TaskData) and spec.task in GLUE:
+        found, _ = load_training(spec, GLUE[spec.task], data_folder=files, mirror=mirror)
+        split_held_out(found, spec.held_out)
+    elif isinstance(spec, TaskData):
         examples = load_examples(spec, split="train", field=FIELD, data_folder=files, mirror=mirror)
         split_held_out(examples, spec.held_out)
     else:
@@ -77,6 +84,13 @@ def own(source: str, held_out: int = 0) -> TaskData:
         (TaskData(task="gsm8k", held_out=3), "held_out"),
         (TaskData(task="openbookqa"), "task"),
         (TaskData(task="hellaswag"), "task"),
+        (TaskData(task="openbookqa", source="own.jsonl"), "source"),
+        (TaskData(task="openbookqa", source="p.parquet"), "source"),
+        (TaskData(task="rte", source="typo.jsonl"), "source"),
+        (TaskData(task="rte", source="own.jsonl"), "source"),
+        (TaskData(task="rte", held_out=3), "held_out"),
+        (TaskData(task="mnli"), "task"),
+        (TaskData(task="cola"), "task"),
         (DataSpec(source="typo.jsonl"), "source"),
         (DataSpec(source="/no/such"), "source"),
         (DataSpec(source="own.csv"), "source"),
@@ -104,6 +118,8 @@ def test_told_as_the_reader_would(
         own("empty.jsonl"),
         TaskData(task="gsm8k", held_out=2),
         TaskData(task="arc_easy", held_out=2_250),
+        TaskData(task="rte", held_out=2),
+        TaskData(task="xsum", held_out=100),
         DataSpec(source="own.jsonl"),
         DataSpec(source="org/name", split="test"),
         DataSpec(source="org/unknown"),
@@ -130,6 +146,14 @@ def test_a_name_no_file_can_have(files: Path, spec: Any) -> None:
     """A name that is too long is a sentence at the field, not an error of the system."""
     (problem,) = check_data(spec, data_folder=files, mirror=None, field=FIELD)
     assert problem == Problem(f"{FIELD}.source", f"{LONG[:60]} cannot be read: File name too long")
+
+
+def test_what_a_head_is_measured_on(mirror: Path) -> None:
+    """A measured split the mirror lacks is told as its reader would; other names are not ours."""
+    (problem,) = check_measured(("rte", "mnli", "xsum", "arc_easy"), mirror=mirror)
+    with pytest.raises(DataError) as later:
+        load_measured("mnli", GLUE["mnli"], limit=None, mirror=mirror)
+    assert problem == Problem("evaluation.benchmarks", later.value.args[0])
 
 
 def test_light() -> None:
