@@ -15,6 +15,8 @@ NOTHING = "–"
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _THIN_SPACE = "\u202f"
+_SHARES = ("agreement", "accuracy", "acc", "acc_norm", "exact_match", "f1")
+_CORRELATIONS = ("correlation", "pearson", "spearman")
 
 
 def write_number(value: float | None, digits: int = 3) -> str:
@@ -40,6 +42,11 @@ def write_fixed(value: float, decimals: int) -> str:
 def write_count(value: int) -> str:
     """Write a whole number with thin spaces between thousands."""
     return write_fixed(value, 0)
+
+
+def write_bits(bits: float) -> str:
+    """Write a nominal width: "4", or "2.5" where layers of several widths make the mean."""
+    return f"{bits:g}"
 
 
 def write_large_count(value: int) -> str:
@@ -126,9 +133,13 @@ def unit_of(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether the metric is a share between 0 and 1, shown in percent; its filter says nothing."""
-    return metric.partition(" (")[0].endswith(
-        ("agreement", "accuracy", "acc", "acc_norm", "exact_match")
-    )
+    plain = metric.partition(" (")[0]
+    return plain.endswith(_SHARES) or plain.startswith("rouge")
+
+
+def is_correlation(metric: str) -> bool:
+    """Whether the metric lies between -1 and 1 around nothing, so that ratios of it say nothing."""
+    return metric.endswith(_CORRELATIONS)
 
 
 def _is_near(value: float) -> bool:
@@ -136,9 +147,11 @@ def _is_near(value: float) -> bool:
 
 
 def _decimals_of(metric: str, value: float) -> int:
-    """Return two decimals for percents and ordinary perplexities, else three digits in all."""
+    """Return the habit of shares, perplexities and correlations, else three digits in all."""
     size = abs(value)
     if is_share(metric) or (metric == "perplexity" and size < 1000):
         return 2
+    if is_correlation(metric):
+        return 3
     digits = 1 if size < 1 else math.floor(math.log10(size)) + 1
     return max(0, 3 - digits)

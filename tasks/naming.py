@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from engine.specs import (
+    AdapterFolder,
+    BySensitivity,
+    DataAware,
     ElasticLoraAdapter,
     ExperimentSpec,
     FloatQuantizer,
     IntegerQuantizer,
     LoftQ,
+    LoftQUniformQuantizer,
     LoraAdapter,
+    NoAdapter,
     QatTraining,
     RankEvaluationSpec,
     RankSearchSpec,
@@ -25,6 +30,8 @@ MAX_NAME = 120
 SHOWN_RANKS = 3
 NEVER_COUNTS = frozenset({"per_device_eval_batch_size", "divergence", "before_training"})
 COUNTS_WITH_BENCHMARKS = frozenset({"benchmarks", "num_fewshot", "benchmark_limit"})
+COUNTS_WITH_SUMMARIES = frozenset({"max_new_tokens", "num_beams"})
+COUNTS_WITH_TEXT = frozenset({"data", "limit"})
 
 
 def baseline_key(spec: Subject) -> str:
@@ -32,15 +39,21 @@ def baseline_key(spec: Subject) -> str:
 
     They have the model and the evaluation setting in common. How many windows are computed at once,
     whether divergence is measured too and what is measured before training changes no baseline's
-    score, so none of them counts; how benchmarks are asked counts where there are any.
+    score, so none of them counts; how benchmarks are asked counts where there are any, how
+    summaries are written where there are some, and the text where a causal language model reads it.
     """
+    asked = sorted(set(spec.measured_tasks))
     left_out = set(NEVER_COUNTS)
-    if not spec.evaluation.benchmarks:
-        left_out |= COUNTS_WITH_BENCHMARKS
+    left_out |= set() if asked else COUNTS_WITH_BENCHMARKS
+    left_out |= set() if spec.model.head == "seq2seq" else COUNTS_WITH_SUMMARIES
+    left_out |= set() if spec.model.head == "causal-lm" else COUNTS_WITH_TEXT
     evaluation = spec.evaluation.model_dump(mode="json", exclude=left_out)
-    if spec.evaluation.benchmarks:
-        evaluation["benchmarks"] = sorted(set(spec.evaluation.benchmarks))
-    setting = {"model": spec.model.model_dump(mode="json"), "evaluation": evaluation}
+    if asked:
+        evaluation["benchmarks"] = asked
+    model = spec.model.model_dump(mode="json")
+    if spec.model.head == "causal-lm":  # as from before there were other heads
+        del model["head"]
+    setting = {"model": model, "evaluation": evaluation}
     return hashlib.sha256(json.dumps(setting, sort_keys=True).encode()).hexdigest()
 
 
@@ -70,24 +83,54 @@ def write_ranks(ranks: Sequence[int]) -> str:
 
 
 def _quantizer_words(spec: ExperimentSpec) -> list[str]:
-    if isinstance(spec.quantizer, FloatQuantizer):
+    quantizer = spec.quantizer
+    if isinstance(quantizer, FloatQuantizer):
         return ["16-bit"]
-    if not isinstance(spec.quantizer, IntegerQuantizer):
-        return [f"{spec.quantizer.bits}-bit NormalFloat", f"block {spec.quantizer.group_size}"]
-    by_group = spec.quantizer.granularity == "group"
-    width = f"group {spec.quantizer.group_size}" if by_group else "per channel"
-    words = [f"{spec.quantizer.bits}-bit", width]
-    return words if spec.quantizer.symmetry == "asymmetric" else [*words, "symmetric"]
+    width = f"{quantizer.bits:g}-bit"
+    mix = ["sensitivity mix"] if _mixes_by_sensitivity(spec) else []
+    if isinstance(quantizer, IntegerQuantizer):
+        by_group = quantizer.granularity == "group"
+        shared = f"group {quantizer.group_size}" if by_group else "per channel"
+        words = [width, *mix, shared]
+        return words if quantizer.symmetry == "asymmetric" else [*words, "symmetric"]
+    is_uniform = isinstance(quantizer, LoftQUniformQuantizer)
+    grid = "LoftQ-uniform" if is_uniform else "NormalFloat"
+    block = quantizer.shared_weights
+    return [f"{width} {grid}", *mix, "per tensor" if block is None else f"block {block}"]
+
+
+def _mixes_by_sensitivity(spec: ExperimentSpec) -> bool:
+    quantizer = spec.quantizer
+    if isinstance(quantizer, FloatQuantizer) or not quantizer.is_mixed:
+        return False
+    return isinstance(quantizer.mixing, BySensitivity)
 
 
 def _training_words(spec: ExperimentSpec) -> list[str]:
-    starts = ["LoftQ"] if isinstance(spec.initialization, LoftQ) else []
+    starts = _start_words(spec)
     if isinstance(spec.training, QatTraining):
-        return [*starts, "QAT", *_adapter_words(spec)]
+        return [*starts, "QAT", *_adapter_words(spec), *_task_words(spec)]
     if starts:
         return [*starts, *_adapter_words(spec)]
     untouched = isinstance(spec.quantizer, FloatQuantizer)
     return ["baseline"] if untouched else [spec.initialization.method]
+
+
+def _start_words(spec: ExperimentSpec) -> list[str]:
+    """Return what fills the adapters before any training; nothing where they start empty."""
+    start = spec.initialization
+    if isinstance(start, LoftQ):
+        return ["LoftQ"]
+    if isinstance(start, AdapterFolder):
+        return [f"adapter {PurePath(start.path).name}"]
+    is_beside = not isinstance(spec.adapter, NoAdapter) and spec.adapter.placement == "parallel"
+    return ["data-aware"] if isinstance(start, DataAware) and is_beside else []
+
+
+def _task_words(spec: ExperimentSpec) -> list[str]:
+    """Return the task a head learns; a causal language model's many runs are told by method."""
+    task = spec.training_task
+    return [] if task is None or spec.model.head == "causal-lm" else [task.task]
 
 
 def _adapter_words(spec: ExperimentSpec) -> list[str]:

@@ -49,13 +49,17 @@ class RowReply(Reply):
 
 
 class GroupReply(Reply):
-    """Runs of one model and evaluation setting, which alone can be compared."""
+    """Runs of one model and evaluation setting, which alone can be compared.
+
+    `note` says why there is no baseline among them.
+    """
 
     key: str
     title: str
     columns: list[ColumnReply]
     rows: list[RowReply]
     num_hidden: int
+    note: str
 
 
 class LeaderboardReply(Reply):

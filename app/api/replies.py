@@ -32,7 +32,7 @@ class FailureReply(Reply):
 class RunReply(Reply):
     """A run as it stands in a list; `progress` is the done share of the current stage, 0 to 1.
 
-    `seconds` is how long it has run, or ran.
+    `seconds` is how long it has run, or ran; `bits` may be a fraction, the mean over layers.
     """
 
     id: int
@@ -43,7 +43,7 @@ class RunReply(Reply):
     model: str
     method: str
     preset: str | None
-    bits: int
+    bits: float
     is_baseline: bool
     priority: int
     attempt: int

@@ -165,8 +165,7 @@ function makeGroup(group) {
           make('thead', {}, make('tr', {},
             ...columns.map((column) => makeHead(group, column, sort)))),
           make('tbody', {}, ...group.rows.map((row) => makeRow(row, columns, shared)))))),
-    group.rows.some((row) => row.is_baseline) ? null
-      : make('p', { class: 'baseline-missing' }, words.no_baseline));
+    group.note ? make('p', { class: 'baseline-missing' }, group.note) : null);
 }
 
 function hiddenSentence(group) {

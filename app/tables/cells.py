@@ -12,6 +12,7 @@ from typing import Literal
 from app.quantities import (
     MIB,
     NOTHING,
+    is_correlation,
     is_share,
     write_count,
     write_fixed,
@@ -84,7 +85,8 @@ def score_cell(score: ScoreRecord | None) -> Cell:
 def delta_cell(score: ScoreRecord | None, baseline: ScoreRecord | None) -> Cell:
     """Hold the difference to the baseline: points for a share, ratio and difference otherwise.
 
-    The value is the ratio for perplexity-like scores and the difference for shares.
+    The value is the ratio for perplexity-like scores and the difference for shares and
+    correlations.
     """
     if score is None or baseline is None:
         return EMPTY
@@ -92,6 +94,10 @@ def delta_cell(score: ScoreRecord | None, baseline: ScoreRecord | None) -> Cell:
     tone = _tone(difference, score.direction)
     if is_share(score.metric):
         return Cell(difference, f"{_arrow(difference)} {_signed(100 * difference)} pp", "", tone)
+    if is_correlation(score.metric):
+        sign = _sign(difference)
+        written = write_score(score.metric, abs(difference))
+        return Cell(difference, f"{_arrow(difference)} {sign}{written}", "", tone)
     ratio = score.value / baseline.value if baseline.value else math.inf
     note = f"{_sign(difference)}{write_number(abs(difference))}"
     return Cell(ratio, f"{_arrow(difference)} × {write_number(ratio, 4)}", note, tone)

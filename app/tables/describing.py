@@ -10,7 +10,26 @@ from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
 ADAPTERS = {"lora": "LoRA", "elastic-lora": "NLS"}
+GRIDS = {
+    "float": "16-bit",
+    "integer": "integer",
+    "normal-float": "NormalFloat",
+    "loftq-uniform": "LoftQ-uniform",
+}
+STARTS = {
+    "round-to-nearest": "round to nearest",
+    "minimal-error": "minimal error",
+    "data-aware": "data-aware",
+    "loftq": "LoftQ",
+    "adapter-folder": "adapter folder",
+}
+HEADS = {
+    "classification": "classification head",
+    "span-qa": "span head",
+    "seq2seq": "sequence-to-sequence head",
+}
 METHOD_AXES = {
+    "model": ("head", "causal-lm"),
     "quantizer": ("grid", "float"),
     "adapter": ("kind", "none"),
     "training": ("method", "none"),
@@ -24,9 +43,35 @@ def describe_model(run: RunRecord) -> str:
     return source.rstrip("/").rsplit("/", 1)[-1] if source.startswith(("/", ".", "~")) else source
 
 
-def nominal_bits(run: RunRecord) -> int:
-    """Return the width of the quantized layers; 16 where nothing is quantized."""
-    return int(_dig(run.spec, "quantizer", "bits") or UNQUANTIZED_BITS)
+def nominal_bits(run: RunRecord) -> float:
+    """Return the width of the quantized layers, on the mean; 16 where nothing is quantized."""
+    return float(_dig(run.spec, "quantizer", "bits") or UNQUANTIZED_BITS)
+
+
+def describe_grid(run: RunRecord) -> str:
+    """Return what weights are rounded to."""
+    grid = str(_dig(run.spec, "quantizer", "grid") or "float")
+    is_symmetric = _dig(run.spec, "quantizer", "symmetry") == "symmetric"
+    return GRIDS.get(grid, grid) + (", symmetric" if is_symmetric else "")
+
+
+def describe_start(run: RunRecord) -> str:
+    """Return where a quantized model started from; empty where nothing is quantized."""
+    if (_dig(run.spec, "quantizer", "grid") or "float") == "float":
+        return ""
+    start = str(_dig(run.spec, "initialization", "method") or "round-to-nearest")
+    is_first = _dig(run.spec, "initialization", "variant") == "svd-first"
+    return STARTS.get(start, start) + (", SVD first" if is_first else "")
+
+
+def describe_head(run: RunRecord) -> str:
+    """Return what a model puts out; empty for the next token, as most do."""
+    return HEADS.get(str(_dig(run.spec, "model", "head")), "")
+
+
+def lacks_baseline(run: RunRecord) -> bool:
+    """Whether the untuned model is never measured, because its head would only guess."""
+    return _dig(run.spec, "model", "head") in ("classification", "span-qa")
 
 
 def describe_method(run: RunRecord) -> str:
@@ -41,17 +86,17 @@ def describe_method(run: RunRecord) -> str:
     preset = find_preset(run.preset or "")
     if preset is not None and _is_still(run, preset):
         return preset.title
-    words = ["NormalFloat"] if _dig(run.spec, "quantizer", "grid") == "normal-float" else []
-    if _dig(run.spec, "initialization", "method") == "loftq":
-        words.append("LoftQ")
+    grid = _dig(run.spec, "quantizer", "grid")
+    grids = [GRIDS[grid]] if grid in ("normal-float", "loftq-uniform") else []
+    words = _name_start(run)
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):
         words.append(_name_adapter(run))
-    if words and words != ["NormalFloat"]:
-        return " + ".join(words)
+    if words:
+        return " + ".join([*grids, *words])
     method = str(_dig(run.spec, "initialization", "method") or "untuned").replace("-", " ")
-    return " + ".join([*words, method]) if words else method.capitalize()
+    return " + ".join([*grids, method]) if grids else method.capitalize()
 
 
 def list_child_methods() -> tuple[str, ...]:
@@ -61,6 +106,9 @@ def list_child_methods() -> tuple[str, ...]:
 
 def describe_setting(run: RunRecord) -> str:
     """Return what runs must share to be compared: model, evaluation data, windows, benchmarks."""
+    head = describe_head(run)
+    if head:
+        return f"{describe_model(run)}, {head}{_describe_benchmarks(run)}"
     data, limit = _dig(run.spec, "evaluation", "data") or {}, _dig(run.spec, "evaluation", "limit")
     source = str(data.get("source", "")).removeprefix("bundled:")
     where = " ".join(str(part) for part in (source, data.get("config"), data.get("split")) if part)
@@ -70,13 +118,20 @@ def describe_setting(run: RunRecord) -> str:
     return written + _describe_benchmarks(run)
 
 
+def list_benchmarks(run: RunRecord) -> tuple[str, ...]:
+    """Return what is measured besides text; with another head at least the trained task."""
+    names = tuple(map(str, _dig(run.spec, "evaluation", "benchmarks") or ()))
+    task = _dig(run.spec, "training", "data", "task")
+    return names if names or not task or not describe_head(run) else (str(task),)
+
+
 def _describe_benchmarks(run: RunRecord) -> str:
-    names = _dig(run.spec, "evaluation", "benchmarks") or ()
+    names = list_benchmarks(run)
     limit = _dig(run.spec, "evaluation", "benchmark_limit")
     shots = _dig(run.spec, "evaluation", "num_fewshot")
     if not names:
         return ""
-    written = f"; {', '.join(map(str, names))}"
+    written = f"; {', '.join(names)}"
     written += "" if limit is None else f", first {limit} questions"
     return written + ("" if shots is None else f", {shots} shots")
 
@@ -86,6 +141,14 @@ def _name_adapter(run: RunRecord) -> str:
     return ADAPTERS.get(kind, kind.upper())
 
 
+def _name_start(run: RunRecord) -> list[str]:
+    """Return the start where it fills adapters; other starts only choose ranges."""
+    start = _dig(run.spec, "initialization", "method")
+    is_beside = _dig(run.spec, "adapter", "placement") == "parallel"
+    fills = start in ("loftq", "adapter-folder") or (start == "data-aware" and is_beside)
+    return [STARTS[start]] if fills else []
+
+
 def _name_child(adapter: str, kind: str) -> str:
     return f"{adapter}, {text.KINDS[kind]}"
 
@@ -93,7 +156,8 @@ def _name_child(adapter: str, kind: str) -> str:
 def _is_still(run: RunRecord, preset: Preset) -> bool:
     """Whether a run lies where its preset does on the axes that name a method."""
     for axis, (tag, default) in METHOD_AXES.items():
-        if _dig(run.spec, axis, tag) != (_dig(preset.values, axis, tag) or default):
+        own, known = (_dig(each, axis, tag) or default for each in (run.spec, preset.values))
+        if own != known:
             return False
     placement = _dig(preset.values, "adapter", "placement") or "absorbed"
     if _dig(run.spec, "adapter", "placement") not in (None, placement):

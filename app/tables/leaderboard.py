@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.tables.cells import Cell
-from app.tables.describing import describe_setting, nominal_bits
+from app.tables.describing import describe_setting, lacks_baseline, nominal_bits
 from app.tables.leaderboard_columns import Column, list_columns, size_of
+from app.text import leaderboard as text
 from tasks.store.records import LeaderboardRow
 
 
@@ -54,6 +55,7 @@ class Group:
         columns: All columns these runs have; `shown` says which are shown unasked.
         rows: Baseline first, then as sorted.
         num_hidden: Runs the filter left out.
+        note: Why there is no baseline among the runs; empty where there is one.
     """
 
     key: str
@@ -61,6 +63,7 @@ class Group:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     num_hidden: int
+    note: str = ""
 
 
 def arrange(rows: Sequence[LeaderboardRow], view: View) -> tuple[Group, ...]:
@@ -77,14 +80,15 @@ def is_kept(row: LeaderboardRow, view: View) -> bool:
     if row.run.is_baseline:
         return True
     bits = size_of(row, "effective_bits")
-    bits = float(nominal_bits(row.run)) if bits is None else bits
+    bits = nominal_bits(row.run) if bits is None else bits
     if view.min_bits is not None and bits < view.min_bits:
         return False
     if view.max_bits is not None and bits > view.max_bits:
         return False
     columns = {column.id: column for column in list_columns(())}
-    text = " ".join(columns[key].fill(row).text for key in ("name", "model", "method")).casefold()
-    return all(word in text for word in view.search.casefold().split())
+    parts = [columns[key].fill(row).text for key in ("name", "model", "method")]
+    said = " ".join(parts).casefold()
+    return all(word in said for word in view.search.casefold().split())
 
 
 def list_badges(row: LeaderboardRow) -> tuple[tuple[str, str], ...]:
@@ -112,7 +116,10 @@ def _arrange_group(key: str, members: list[LeaderboardRow], view: View) -> Group
     rows = [_build_row(row, columns) for row in kept]
     rows = _sort(rows, view.sort, {column.id for column in columns})
     title = describe_setting(members[0].run)
-    return Group(key, title, columns, tuple(rows), len(members) - len(kept))
+    note = "" if any(row.run.is_baseline for row in members) else text.NO_BASELINE
+    if note and lacks_baseline(members[0].run):
+        note = text.NO_BASELINE_OF_HEAD
+    return Group(key, title, columns, tuple(rows), len(members) - len(kept), note)
 
 
 def _build_row(row: LeaderboardRow, columns: tuple[Column, ...]) -> Row:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.quantities import is_share, unit_of, write_seconds
+from app.quantities import is_correlation, is_share, unit_of, write_bits, write_seconds
 from app.tables.cells import (
     EMPTY,
     Cell,
@@ -21,7 +21,13 @@ from app.tables.cells import (
     size_cell,
     text_cell,
 )
-from app.tables.describing import describe_method, describe_model, nominal_bits
+from app.tables.describing import (
+    describe_grid,
+    describe_method,
+    describe_model,
+    describe_start,
+    nominal_bits,
+)
 from app.tables.metrics import (
     MEASURED_AGAINST_BASELINE,
     explain_metric,
@@ -118,7 +124,8 @@ def _score_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> C
 
 
 def _delta_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> Column:
-    how = "minus" if is_share(score.metric) else "divided by"
+    is_difference = is_share(score.metric) or is_correlation(score.metric)
+    how = "minus" if is_difference else "divided by"
     return Column(
         f"delta:{key}",
         f"Δ {title}",
@@ -163,6 +170,11 @@ def _name(row: LeaderboardRow) -> Cell:
     return replace(text_cell(row.run.name), note=describe_method(row.run))
 
 
+def _bits(row: LeaderboardRow) -> Cell:
+    bits = nominal_bits(row.run)
+    return Cell(bits, write_bits(bits))
+
+
 def _group_size(row: LeaderboardRow) -> Cell:
     quantizer = row.run.spec.get("quantizer", {})
     granularity = quantizer.get("granularity", "group" if "group_size" in quantizer else "")
@@ -190,10 +202,26 @@ DESCRIPTION = (
         shown=False,
     ),
     Column(
+        "grid",
+        "Grid",
+        "What weights are rounded to.",
+        lambda r: text_cell(describe_grid(r.run)),
+        align="text",
+        shown=False,
+    ),
+    Column(
+        "start",
+        "Start",
+        "Where the quantized model started from, before any training.",
+        lambda r: text_cell(describe_start(r.run)),
+        align="text",
+        shown=False,
+    ),
+    Column(
         "bits",
         "Bits",
-        "Width of the grid; 16 where nothing is quantized.",
-        lambda r: number_cell(nominal_bits(r.run), 0),
+        "Width of the grid, on the mean where layers differ; 16 where nothing is quantized.",
+        _bits,
     ),
     Column("group_size", "Group", "Weights that share a scale.", _group_size, shown=False),
     Column(

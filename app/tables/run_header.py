@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.quantities import write_count, write_seconds
-from app.tables.describing import describe_method, describe_model, nominal_bits
+from app.quantities import write_bits, write_count, write_seconds
+from app.tables.describing import (
+    describe_head,
+    describe_method,
+    describe_model,
+    list_benchmarks,
+    nominal_bits,
+)
 from app.tables.run_actions import elapsed_seconds, list_actions, progress_ratio
 from app.text import run as text
 from app.text import runs as runs_text
@@ -53,7 +59,7 @@ def describe_header(
 
 
 def _list_words(run: RunRecord) -> list[str]:
-    words = [f"#{run.id}", describe_model(run), describe_method(run), f"{nominal_bits(run)} bits"]
+    words = [f"#{run.id}", describe_model(run), describe_method(run), _write_width(run)]
     if run.device:
         words.append(run.device)
     if run.attempt > 1:
@@ -62,6 +68,10 @@ def _list_words(run: RunRecord) -> list[str]:
     if elapsed is not None:
         words.append(write_seconds(elapsed))
     return words
+
+
+def _write_width(run: RunRecord) -> str:
+    return f"{write_bits(nominal_bits(run))} bits"
 
 
 def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str, str]]:
@@ -80,7 +90,9 @@ def _plan(run: RunRecord) -> list[str]:
     wanted = {
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
-        "benchmarks": bool(run.spec.get("evaluation", {}).get("benchmarks")),
+        "teach": not describe_head(run),
+        "evaluate": not describe_head(run),
+        "benchmarks": bool(list_benchmarks(run)),
     }
     return [name for name in text.STAGES if wanted.get(name, True)]
 

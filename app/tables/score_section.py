@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from app.quantities import is_share, unit_of, write_count, write_score
 from app.tables.cells import delta_cell
+from app.tables.describing import lacks_baseline
 from app.tables.metrics import (
     MEASURED_AGAINST_BASELINE,
     explain_metric,
@@ -138,7 +139,8 @@ def _write_note(run: RunRecord, scores: Sequence[ScoreRecord], baseline_id: int 
     parts = []
     if not run.is_baseline:
         known = text.BASELINE_NOTE.format(id=baseline_id)
-        parts.append(text.NO_BASELINE if baseline_id is None else known)
+        unknown = text.NO_BASELINE_OF_HEAD if lacks_baseline(run) else text.NO_BASELINE
+        parts.append(unknown if baseline_id is None else known)
     harnesses = sorted({str(s.details["harness"]) for s in scores if s.details.get("harness")})
     if harnesses:
         parts.append(text.HARNESS.format(names=", ".join(harnesses)))

@@ -5,6 +5,12 @@ from typing import Final
 TITLE = "Leaderboard"
 LEAD = "Every finished run beside the 16-bit baseline of its own setting."
 
+NO_BASELINE = "The 16-bit baseline of this setting is not measured yet."
+NO_BASELINE_OF_HEAD = (
+    "No untuned baseline is measured: checkpoints rarely hold this head, and one that starts at "
+    "random only guesses."
+)
+
 # table; handed to the browser as it is
 TABLE: Final[dict[str, str]] = {
     "search": "Search by name, model or method",
@@ -28,7 +34,6 @@ TABLE: Final[dict[str, str]] = {
     "hidden": "{count} runs are hidden by the filter.",
     "hidden_one": "1 run is hidden by the filter.",
     "clear": "Clear filter",
-    "no_baseline": "The 16-bit baseline of this setting is not measured yet.",
     "offline": "The server does not answer; trying again …",
     "sort_label": "Sort by {title}",
 }

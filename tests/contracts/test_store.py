@@ -341,6 +341,15 @@ def test_the_leaderboard_puts_baselines_first_with_their_scores(
     assert runs.find_baseline(database, rows[0].run.baseline_key) == rows[0].run
 
 
+@pytest.mark.parametrize("bits", [2.5, 2.25, 4])
+def test_bits_come_back_as_they_were_asked(database: Database, bits: float) -> None:
+    """A fraction of bits stays one, a whole number stays whole, asked or complete."""
+    run = runs.get_run(database, make_run(database, quantizer={"bits": bits}))
+    for kept in (run.spec["quantizer"]["bits"], run.asked["quantizer"]["bits"]):
+        assert kept == bits
+        assert type(kept) is type(bits)
+
+
 def test_past_runs_tell_what_they_took(database: Database, settings: Settings) -> None:
     """Only finished runs of the same model on its last device are the basis of an estimate."""
     for device in ("cuda", "cpu", "cpu"):

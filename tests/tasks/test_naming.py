@@ -20,6 +20,19 @@ def spec(**values: Any) -> ExperimentSpec:
     return resolve(values).spec
 
 
+def classify(task: str, **evaluation: Any) -> dict[str, Any]:
+    return {
+        "preset": "loftq",
+        "model": {"source": "x/minilm", "head": "classification"},
+        "training": {
+            "method": "qat",
+            "objective": "task",
+            "data": {"kind": "task", "task": task},
+        },
+        "evaluation": evaluation,
+    }
+
+
 def test_runs_of_one_setting_share_a_baseline() -> None:
     """Neither method, name nor batch size changes what a run is compared with."""
     base = baseline_key(spec(preset="baseline"))
@@ -75,6 +88,45 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
             {"preset": "loftq"},
             "smollm2-135m-instruct 4-bit NormalFloat block 64 LoftQ LoRA 16",
         ),
+        (
+            {"preset": "loftq", "quantizer": {"bits": 2.5}},
+            "smollm2-135m-instruct 2.5-bit NormalFloat block 64 LoftQ LoRA 16",
+        ),
+        (
+            {"quantizer": {"grid": "integer", "bits": 2.25, "mixing": {"rule": "sensitivity"}}},
+            "smollm2-135m-instruct 2.25-bit sensitivity mix group 64 round-to-nearest",
+        ),
+        (
+            {"preset": "rtn", "quantizer": {"mixing": {"rule": "sensitivity"}}},
+            "smollm2-135m-instruct 4-bit group 64 round-to-nearest",
+        ),
+        (
+            {"quantizer": {"grid": "loftq-uniform", "bits": 2, "granularity": "tensor"}},
+            "smollm2-135m-instruct 2-bit LoftQ-uniform per tensor round-to-nearest",
+        ),
+        (
+            {"preset": "rtn", "initialization": {"method": "minimal-error"}},
+            "smollm2-135m-instruct 4-bit group 64 minimal-error",
+        ),
+        (
+            {"preset": "rtn", "initialization": {"method": "data-aware"}},
+            "smollm2-135m-instruct 4-bit group 64 data-aware",
+        ),
+        (
+            {"preset": "loftq", "initialization": {"method": "data-aware"}},
+            "smollm2-135m-instruct 4-bit NormalFloat block 64 data-aware LoRA 16",
+        ),
+        (
+            {
+                "preset": "loftq",
+                "initialization": {"method": "adapter-folder", "path": "/a/mine/"},
+            },
+            "smollm2-135m-instruct 4-bit NormalFloat block 64 adapter mine LoRA 16",
+        ),
+        (
+            classify("sst2"),
+            "minilm 4-bit NormalFloat block 64 LoftQ QAT LoRA 16 sst2",
+        ),
         ({"preset": "rtn", "name": " mine "}, "mine"),
         ({"model": {"source": "/models/gpt2/"}}, "gpt2 16-bit baseline"),
     ],
@@ -100,6 +152,14 @@ def test_runs_from_before_there_were_benchmarks_keep_their_baseline() -> None:
     """A store that is upgraded compares its new runs with the baselines it has."""
     known = "1896a43187181c15d1ea72f12169eee38f03305ddd0342e0733f143d2909befa"
     assert baseline_key(spec(preset="rtn")) == known
+
+
+def test_a_head_is_measured_on_its_task_and_no_text() -> None:
+    """What is trained is measured unasked; texts and windows are nothing to a classifier."""
+    sst2 = baseline_key(spec(**classify("sst2")))
+    assert sst2 == baseline_key(spec(**classify("sst2", benchmarks=["sst2"], limit=3)))
+    assert sst2 != baseline_key(spec(**classify("rte")))
+    assert sst2 != baseline_key(spec(**classify("sst2", benchmark_limit=100)))
 
 
 def test_runs_that_build_on_another_say_so() -> None:

@@ -1,0 +1,169 @@
+"""Promises of how runs with fractions of bits, other grids, starts and heads are called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.quantities import write_score
+from app.tables.cells import delta_cell
+from app.tables.describing import (
+    describe_grid,
+    describe_method,
+    describe_setting,
+    describe_start,
+    list_benchmarks,
+    nominal_bits,
+)
+from app.tables.leaderboard import View, arrange
+from app.tables.run_header import describe_header
+from app.tables.score_section import describe_scores
+from app.text import leaderboard as text
+from engine.specs import resolve
+from tasks.store import leaderboard, runs
+from tasks.store.records import RunRecord, ScoreRecord
+from tests.filled import Filled
+
+CLASSIFY: dict[str, Any] = {
+    "preset": "loftq",
+    "model": {"head": "classification"},
+    "training": {"method": "qat", "objective": "task", "data": {"kind": "task", "task": "sst2"}},
+}
+
+
+@pytest.fixture
+def run(filled: Filled) -> RunRecord:
+    """Return a finished run to be dressed with other specs."""
+    return runs.get_run(filled.services.database, filled.samples.rtn[4])
+
+
+def dress(run: RunRecord, **values: Any) -> RunRecord:
+    """Return the run with the spec these values ask for."""
+    spec = resolve(values).spec.model_dump(mode="json")
+    return replace(run, spec=spec, preset=values.get("preset"))
+
+
+@pytest.mark.parametrize(
+    ("values", "method", "grid", "start"),
+    [
+        ({"preset": "loftq"}, "LoftQ", "NormalFloat", "LoftQ"),
+        (
+            {"preset": "loftq", "initialization": {"variant": "svd-first"}},
+            "LoftQ",
+            "NormalFloat",
+            "LoftQ, SVD first",
+        ),
+        (
+            {"preset": "loftq", "initialization": {"method": "adapter-folder", "path": "/x"}},
+            "NormalFloat + adapter folder + LoRA",
+            "NormalFloat",
+            "adapter folder",
+        ),
+        (
+            {"preset": "loftq", "quantizer": {"grid": "loftq-uniform"}},
+            "LoftQ-uniform + LoftQ + LoRA",
+            "LoftQ-uniform",
+            "LoftQ",
+        ),
+        (
+            {"preset": "loftq", "initialization": {"method": "data-aware"}},
+            "NormalFloat + data-aware + LoRA",
+            "NormalFloat",
+            "data-aware",
+        ),
+        (
+            {"preset": "rtn", "initialization": {"method": "minimal-error"}},
+            "Minimal error",
+            "integer",
+            "minimal error",
+        ),
+        (
+            {"preset": "rtn", "quantizer": {"symmetry": "symmetric"}},
+            "Round to nearest",
+            "integer, symmetric",
+            "round to nearest",
+        ),
+        (CLASSIFY, "NormalFloat + LoftQ + QAT + LoRA", "NormalFloat", "LoftQ"),
+    ],
+)
+def test_method_grid_and_start_are_said(
+    run: RunRecord, *, values: dict[str, Any], method: str, grid: str, start: str
+) -> None:
+    """A preset changed on an axis is no longer called by its title; grid and start are apart."""
+    dressed = dress(run, **values)
+    found = describe_method(dressed), describe_grid(dressed), describe_start(dressed)
+    assert found == (method, grid, start)
+
+
+@pytest.mark.parametrize(("bits", "word"), [(4, "4 bits"), (2.5, "2.5 bits"), (2.25, "2.25 bits")])
+def test_fractions_of_bits_are_written_as_asked(run: RunRecord, bits: float, word: str) -> None:
+    """A whole number has no point, a fraction all its digits."""
+    dressed = dress(run, preset="rtn", quantizer={"bits": bits})
+    assert nominal_bits(dressed) == bits
+    assert word in describe_header(dressed, ())["sub"].split(" · ")
+
+
+def test_a_run_from_before_there_were_heads_reads_as_before(run: RunRecord) -> None:
+    """A spec that names no head is a causal language model's."""
+    model = {key: value for key, value in run.spec["model"].items() if key != "head"}
+    old = replace(run, spec={**run.spec, "model": model})
+    assert describe_method(old) == describe_method(run) == "Round to nearest"
+    assert describe_setting(old) == describe_setting(run)
+
+
+def test_a_head_is_compared_on_its_task(run: RunRecord) -> None:
+    """No text is named where none is read; the trained task is measured unasked."""
+    dressed = dress(run, **CLASSIFY)
+    setting = describe_setting(dressed)
+    assert setting == "smollm2-135m-instruct, classification head; sst2"
+    assert list_benchmarks(dressed) == ("sst2",)
+    stages = describe_header(replace(dressed, state="queued"), ())["stages"]
+    assert [stage["title"] for stage in stages] == ["Load", "Initialize", "Train", "Benchmarks"]
+
+
+def test_a_head_without_a_baseline_says_why(filled: Filled, run: RunRecord) -> None:
+    """The missing baseline of a classifier is no measurement to wait for."""
+    row = next(
+        row for row in leaderboard.list_rows(filled.services.database) if row.run.id == run.id
+    )
+    dressed = dress(run, **CLASSIFY)
+    [group] = arrange([replace(row, run=dressed)], View())
+    assert group.note == text.NO_BASELINE_OF_HEAD
+    [group] = arrange([row], View())
+    assert group.note == text.NO_BASELINE
+    score = ScoreRecord(run.id, "sst2", "accuracy", 0.91, 0.01, 872, "higher", limited=False)
+    section = describe_scores(dressed, [score], (), None)
+    assert section.note == text.NO_BASELINE_OF_HEAD
+    assert section.rows[0].cells[1].text == "91.00 ± 1.00 %"
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "written"),
+    [
+        ("accuracy", 0.902, "90.20 %"),
+        ("f1", 0.886, "88.60 %"),
+        ("exact_match", 0.815, "81.50 %"),
+        ("rougeLsum", 0.3568, "35.68 %"),
+        ("rouge1", 0.4395, "43.95 %"),
+        ("matthews_correlation", 0.374, "0.374"),
+        ("spearman", -0.02, "−0.020"),
+    ],
+)
+def test_scores_of_heads_follow_the_habit_of_their_metric(
+    metric: str, value: float, written: str
+) -> None:
+    """Shares stand in percent; a correlation, which may be negative, as it is."""
+    assert write_score(metric, value) == written
+
+
+def test_correlations_are_compared_by_difference() -> None:
+    """A ratio of numbers around nothing says nothing."""
+    here, there = (
+        ScoreRecord(1, "cola", "matthews_correlation", value, None, 10, "higher", limited=False)
+        for value in (0.374, -0.01)
+    )
+    delta = delta_cell(here, there)
+    assert (delta.text, delta.tone) == ("▲ +0.384", "better")
+    assert delta.value == pytest.approx(0.384)
