@@ -56,7 +56,7 @@ def iter_adapter_misfits(
         yield Problem(
             FIELD,
             f"is an adapter of another model: its {missing[0]}{_and_more(missing)} is not a layer "
-            f"of this one, whose layers are named like {next(iter(known))}",
+            f"of this one, whose layers are named like {min(adapted or known)}",
         )
     others = [
         name for name, pair in header.pairs.items() if known.get(name, pair.shape) != pair.shape

@@ -82,6 +82,10 @@ class CheckpointError(BitdialError):
     kind = "data"
 
 
+class ExportError(BitdialError):
+    """What was written does not give the run's own answers and was removed."""
+
+
 class OutOfMemory(BitdialError):
     """The device has too little memory for this run."""
 

@@ -1,0 +1,163 @@
+"""A run as a base model with a PEFT adapter beside it, for anybody's Transformers and PEFT.
+
+The folder holds the rounded weights as plain numbers (config.json, safetensors, tokenizer), and
+adapter/ what a parallel adapter adds. An absorbed adapter is in the weights already. Start with
+`export_peft`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from engine.device import choose_device
+from engine.errors import SpecError, StorageError
+from engine.events import Listener, Logged, StageStarted
+from engine.export.new_folder import FIELD, check_new, new_folder
+from engine.export.peft_adapter import list_pairs, write_adapter
+from engine.export.plain_model import make_plain
+from engine.export.rebuilding import Rebuilt, rebuild
+from engine.export.verifying import Answers, ask, check_folder, has_peft
+from engine.models.quiet import quiet
+from engine.quant.projection import LowRank
+from engine.specs import NoAdapter, Subject
+from engine.specs.model import Dtype
+
+ADAPTER_FOLDER = "adapter"
+ABSORBED = "the adapters are inside the weights, so there is no adapter folder"
+UNCHECKED = "PEFT is not installed, so the adapter was written but not read back"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        folder: Where.
+        adapter: Folder of the adapter inside it; None where there is none.
+        dtype: What the base model's numbers are kept in: "float32".
+        num_rounded: Layers that hold rounded weights.
+        ranks: Ranks of the pairs, each once, the largest first.
+        num_pairs: Layers with a pair.
+        total_bytes: Of all files.
+        difference: Largest difference of a logit from the run's own, relative to the largest.
+        notes: What else there is to know, a sentence each.
+    """
+
+    folder: str
+    adapter: str | None
+    dtype: str
+    num_rounded: int
+    ranks: tuple[int, ...]
+    num_pairs: int
+    total_bytes: int
+    difference: float
+    notes: tuple[str, ...]
+
+
+def export_peft(
+    spec: Subject,
+    folder: Path,
+    *,
+    result: Path,
+    data_folder: Path,
+    listener: Listener,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+) -> Exported:
+    """Write a run's model to a new folder, load it again and compare.
+
+    Args:
+        spec: What the run was asked.
+        folder: New or empty; there whole or not at all.
+        result: The run's result file.
+        data_folder: Where converted models lie.
+        listener: Told of the stages; may raise `Cancelled`.
+        dtype: Number format of the base model; "auto" for the run's.
+        device: Where it is computed.
+
+    Raises:
+        SpecError: When the folder holds something, or the model has a head that is not written.
+        ModelError: When the run's model is no longer to be had.
+        CheckpointError: When the result is gone or damaged.
+        StorageError: When it cannot be written; nothing is left behind.
+        ExportError: When what was written answers otherwise; it is removed.
+    """
+    check_exportable(spec)
+    check_new(folder)
+    if dtype != "auto":
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"dtype": dtype})})
+    listener(StageStarted("load"))
+    found = choose_device(device)
+    rebuilt = rebuild(spec, result, data_folder=data_folder, device=found, listener=listener)
+    answers = ask(rebuilt.loaded.model, rebuilt.layers, device=found)
+    notes = _list_notes(spec, has_pairs=answers.adapted is not None)
+    with new_folder(folder) as written:
+        listener(StageStarted("export"))
+        pairs = _write(written, rebuilt, base=str(folder))
+        listener(StageStarted("check"))
+        difference = _check(written, answers, dtype=rebuilt.loaded.dtype)
+        total_bytes = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
+    for note in notes:
+        listener(Logged("info", note))
+    return Exported(
+        folder=str(folder),
+        adapter=str(folder / ADAPTER_FOLDER) if pairs else None,
+        dtype=str(rebuilt.loaded.dtype).removeprefix("torch."),
+        num_rounded=sum(layer.ranges is not None for layer in rebuilt.layers.values()),
+        ranks=tuple(sorted({len(pair.a) for pair in pairs.values()}, reverse=True)),
+        num_pairs=len(pairs),
+        total_bytes=total_bytes,
+        difference=difference,
+        notes=notes,
+    )
+
+
+def check_exportable(spec: Subject) -> None:
+    """Make sure that a run of this kind can be written.
+
+    Raises:
+        SpecError: When its model has a head that is not written.
+    """
+    if spec.model.head != "causal-lm":
+        raise SpecError.at(
+            "model.head",
+            f"models with a {spec.model.head} head are not written yet; accepted is causal-lm",
+        )
+
+
+def _list_notes(spec: Subject, *, has_pairs: bool) -> tuple[str, ...]:
+    if has_pairs:
+        return () if has_peft() else (UNCHECKED,)
+    return () if isinstance(spec.adapter, NoAdapter) else (ABSORBED,)
+
+
+def _write(folder: Path, rebuilt: Rebuilt, *, base: str) -> dict[str, LowRank]:
+    """Write base model, tokenizer and adapter; the model has plain layers afterwards."""
+    pairs = list_pairs(rebuilt.layers)
+    model = rebuilt.loaded.model
+    transposed = make_plain(model)
+    try:
+        with quiet():
+            model.save_pretrained(folder)
+            rebuilt.loaded.tokenizer.save_pretrained(folder)
+        if pairs:
+            write_adapter(
+                folder / ADAPTER_FOLDER,
+                pairs,
+                base=base,
+                task_type="CAUSAL_LM",
+                transposed=transposed,
+            )
+    except SafetensorError as error:
+        raise StorageError(f"the folder cannot be written: {error}", field=FIELD) from error
+    return pairs
+
+
+def _check(folder: Path, answers: Answers, *, dtype: torch.dtype) -> float:
+    is_read_back = answers.adapted is not None and has_peft()
+    adapter = folder / ADAPTER_FOLDER if is_read_back else None
+    return check_folder(folder, answers, adapter=adapter, dtype=dtype)

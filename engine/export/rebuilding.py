@@ -1,0 +1,149 @@
+"""A run's own model again, from its spec and its result. Start with `rebuild`.
+
+No start is computed and no text is read: what is rounded follows from the codes alone. An absorbed
+adapter is part of those; where nothing is rounded it is added to the 16-bit weight.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from engine.errors import CheckpointError
+from engine.events import Listener
+from engine.layers.adapters import LoraPair
+from engine.layers.rounded_weight import RoundedWeight
+from engine.layers.swap import LayerPlan, Layers, install
+from engine.models.loading import LoadedModel, load_model
+from engine.models.naming import group_of
+from engine.result import read_weights
+from engine.specs import (
+    AdapterSpec,
+    ElasticLoraAdapter,
+    ExperimentSpec,
+    FloatQuantizer,
+    LoraAdapter,
+    NoAdapter,
+    Subject,
+)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A run's model at its bits and ranks.
+
+    Attributes:
+        loaded: The model with the layers in it, and its tokenizer.
+        layers: By name; the frozen weights are the rounded ones.
+    """
+
+    loaded: LoadedModel
+    layers: Layers
+
+
+def rebuild(
+    spec: Subject, result: Path, *, data_folder: Path, device: torch.device, listener: Listener
+) -> Rebuilt:
+    """Build the model a run ended with.
+
+    Args:
+        spec: What was asked.
+        result: The run's file of codes, ranges and adapters; of whole adapters or cut ones.
+        data_folder: Where converted models lie.
+        device: Where the weights go.
+        listener: Told of a conversion.
+
+    Raises:
+        ModelError: When the model is no longer to be had.
+        CheckpointError: When the result is gone, damaged or of another model.
+    """
+    weights = read_weights(result)
+    saved, widths = _read(result)
+    loaded = load_model(spec.model, data_folder=data_folder, device=device, listener=listener)
+    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, widths)
+    layers = install(loaded.model, plan)
+    adapted = [name for name, layer in layers.items() if layer.adapter is not None]
+    ranks = _find_ranks(spec, adapted)
+    with torch.no_grad():
+        for name, layer in layers.items():
+            if layer.ranges is not None:
+                _round(name, layer, weights.get(name), saved)
+            if layer.adapter is not None:
+                rank = _fill(name, layer.adapter, saved)
+                layer.set_rank(ranks.get(name, rank))
+    return Rebuilt(loaded, layers)
+
+
+def _read(result: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Return adapters and ranges by name, and the width of every rounded layer."""
+    try:
+        with safe_open(result, framework="pt") as file:
+            described = json.loads((file.metadata() or {}).get("layers", "{}"))
+            names = [
+                name
+                for name in file.keys()  # noqa: SIM118 - not a dict
+                if name.rpartition("/")[2].startswith(("adapter.", "ranges."))
+            ]
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{result.name} is missing or damaged: {error}") from error
+    return tensors, {name: layer["bits"] for name, layer in described.items()}
+
+
+def _kept_adapter(spec: Subject) -> AdapterSpec:
+    """Return the adapter that is not part of the codes."""
+    adapter = spec.adapter
+    is_rounded = not isinstance(spec.quantizer, FloatQuantizer)
+    if isinstance(adapter, NoAdapter) or (is_rounded and adapter.placement == "absorbed"):
+        return NoAdapter()
+    return adapter
+
+
+def _find_ranks(spec: Subject, adapted: list[str]) -> dict[str, int]:
+    """Return the rank of every adapted layer; none where the result was cut to them."""
+    if isinstance(spec.adapter, LoraAdapter):
+        return dict.fromkeys(adapted, spec.adapter.r)
+    if not isinstance(spec.adapter, ElasticLoraAdapter) or not isinstance(spec, ExperimentSpec):
+        return {}
+    groups = {name: group_of(name, spec.adapter.grouping) for name in adapted}
+    order = tuple(dict.fromkeys(groups.values()))
+    by_group = dict(zip(order, spec.adapter.reported_ranks(len(order)), strict=True))
+    return {name: by_group[group] for name, group in groups.items()}
+
+
+def _round(
+    name: str, layer: RoundedWeight, weight: Tensor | None, saved: dict[str, Tensor]
+) -> None:
+    """Take the rounded weight and its ranges."""
+    assert layer.ranges is not None
+    start = f"{name}/ranges."
+    ranges = {key.removeprefix(start): each for key, each in saved.items() if key.startswith(start)}
+    try:
+        layer.ranges.load_state_dict(ranges)
+    except RuntimeError as error:
+        raise _foreign(name) from error
+    if weight is None or weight.shape != layer.weight.shape:
+        raise _foreign(name)
+    layer.weight.data.copy_(weight)
+
+
+def _fill(name: str, pair: LoraPair, saved: dict[str, Tensor]) -> int:
+    """Take a saved pair and its factor; return its rank."""
+    first, second = saved.get(f"{name}/adapter.a"), saved.get(f"{name}/adapter.b")
+    if first is None or second is None or len(first) > pair.max_rank:
+        raise _foreign(name)
+    if first.shape[1] != pair.a.shape[1] or len(second) != len(pair.b):
+        raise _foreign(name)
+    pair.a[: len(first)].copy_(first)
+    pair.b[:, : len(first)].copy_(second)
+    pair.scaling = float(saved[f"{name}/adapter.scaling"])
+    return len(first)
+
+
+def _foreign(name: str) -> CheckpointError:
+    return CheckpointError(f"the result does not have {name} as this model has it; train again")

@@ -1,0 +1,1 @@
+"""Promises of results written for other programs."""
