@@ -11,9 +11,10 @@ from engine.initialize.adapter_folder import start_adapter_folder
 from engine.initialize.data_aware import start_data_aware
 from engine.initialize.error_report import Errors
 from engine.initialize.loftq import start_loftq
+from engine.initialize.minimal_error import start_minimal_error
 from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
-from engine.specs import AdapterFolder, DataAware, InitializationSpec, LoftQ
+from engine.specs import AdapterFolder, DataAware, InitializationSpec, LoftQ, MinimalError
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,16 @@ def initialize(
     if isinstance(spec, LoftQ):
         head = installed.split.head_weight
         return start_loftq(installed.layers, spec, head=head, seed=seed, progress=progress)
+    if isinstance(spec, MinimalError):
+        start_minimal_error(installed.layers, progress=progress)
     if isinstance(spec, DataAware):
-        windows = load_windows(spec)
-        start_data_aware(
-            installed.split, installed.root, installed.layers, windows, progress=progress
+        return start_data_aware(
+            installed.split,
+            installed.root,
+            installed.layers,
+            load_windows(spec),
+            spec=spec,
+            seed=seed,
+            progress=progress,
         )
     return {}

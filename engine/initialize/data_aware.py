@@ -1,4 +1,8 @@
-"""Start weights and ranges from calibration text, for all layers. Start with `start_data_aware`."""
+"""Start weights, ranges and parallel adapters from calibration text, for all layers.
+
+Start with `start_data_aware`; the arithmetic of one layer stands in `compensation` (rounding) and
+`decomposition` (rounding and adapter in turn).
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from engine.initialize.compensation import compensate
+from engine.initialize.decomposition import (
+    Fitting,
+    Rounded,
+    Rounding,
+    decompose,
+    install_rounded,
+    install_start,
+    round_with,
+    seed_of,
+)
+from engine.initialize.error_report import Errors
+from engine.initialize.hessian import LayerHessian
 from engine.initialize.moments import collect_moments
+from engine.initialize.range_search import kind_of, search_ranges
 from engine.layers.head import SplitModel
 from engine.layers.layer_map import bypassed
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
-from engine.layers.weight_ranges import AsymmetricRanges, UniformRanges
-from engine.quant.ranges import (
-    Grid,
-    asymmetric_grid,
-    asymmetric_range,
-    symmetric_grid,
-    symmetric_scale,
-)
+from engine.quant.grouping import split as split_groups
+from engine.specs import DataAware
 
 STAGE = "calibrate"
 Progress = Callable[[int, int], None]
@@ -29,20 +40,33 @@ Progress = Callable[[int, int], None]
 
 @torch.no_grad()
 def start_data_aware(
-    split: SplitModel, root: nn.Module, layers: Layers, windows: Tensor, *, progress: Progress
-) -> None:
+    split: SplitModel,
+    root: nn.Module,
+    layers: Layers,
+    windows: Tensor,
+    *,
+    spec: DataAware,
+    seed: int,
+    progress: Progress,
+) -> Errors:
     """Give every quantized linear layer the start that changes its output least, in place.
 
-    The frozen weights are replaced by compensated ones, so the model is no longer its own teacher.
-    Embeddings, the head, and layers that no calibration token reached keep their round-to-nearest
-    start, so the head is always the teacher's.
+    The frozen weights are replaced, so the model is no longer its own teacher. Embeddings, the
+    head, and layers that no calibration token reached keep their round-to-nearest start, so the
+    head is always the teacher's. Absorbed adapters stay at zero: what they held would be rounded
+    again.
 
     Args:
         split: The model, layers installed.
         root: The module the layers' names start from.
         layers: What was installed.
         windows: (N, T) int64 calibration text on the CPU.
+        spec: Whether to compensate, and how often to alternate with parallel adapters.
+        seed: With a layer's name, the seed of its probes.
         progress: Told of layers done and in all.
+
+    Returns:
+        Relative error of the outputs by layer and iteration, of layers with a parallel adapter.
     """
     linear = {
         name: module
@@ -53,38 +77,51 @@ def start_data_aware(
         moments = collect_moments(split, linear, windows, progress=progress)
     stacks: dict[int, list[str]] = {}
     for name in linear:
-        if name in moments and isinstance(layers[name].ranges, UniformRanges):
+        if name in moments and layers[name].ranges is not None:
             stacks.setdefault(id(moments[name]), []).append(name)
+    errors: Errors = {}
     done = 0
     for names in stacks.values():
-        _start_stack([layers[name] for name in names], moments[names[0]])
+        hessian = LayerHessian(moments[names[0]])
         for name in names:
             del moments[name]
-        done += len(names)
-        progress(done, len(linear))
+            found = _start_layer(layers[name], hessian, spec, seed_of(name, seed))
+            errors |= {name: found} if found else {}
+            done += 1
+            progress(done, len(linear))
+    return errors
 
 
-def _start_stack(stack: list[RoundedWeight], moments: Tensor) -> None:
-    """Start layers that read the same input together; one factorization serves them all."""
-    first = stack[0]
-    start = compensate(
-        torch.cat([layer.weight.float() for layer in stack]),
-        moments,
-        num_groups=first.num_groups,
-        fit=_fitter(first),
+def _start_layer(
+    layer: RoundedWeight, hessian: LayerHessian, spec: DataAware, generator: torch.Generator
+) -> tuple[float, ...]:
+    """Start one layer in place; return its errors where it has a parallel adapter."""
+    rounding = _rounding(layer, hessian, spec)
+    if layer.adapter is None or layer.adapter.is_absorbed:
+        install_rounded(layer, rounding(layer.weight.float()))
+        return ()
+    found = decompose(
+        layer.weight,
+        rounding=rounding,
+        fitting=Fitting(layer.adapter.max_rank, generator=generator, hessian=hessian),
+        iterations=spec.iterations,
     )
-    heights = [layer.weight.shape[0] for layer in stack]
-    pieces = zip(*(torch.split(part, heights) for part in start), strict=True)
-    for layer, (weight, *grid) in zip(stack, pieces, strict=True):
-        layer.weight.copy_(weight)
-        if isinstance(layer.ranges, UniformRanges):
-            lower, width, zero_point = grid
-            layer.ranges.set_grid(Grid(lower, width, zero_point, layer.ranges.bits))
+    install_start(layer, found)
+    return found.errors
 
 
-def _fitter(layer: RoundedWeight) -> Callable[[Tensor], Grid]:
-    ranges = layer.ranges
-    bits = layer.active_bits
-    if isinstance(ranges, AsymmetricRanges):
-        return lambda grouped: asymmetric_grid(*asymmetric_range(grouped, bits), bits)
-    return lambda grouped: symmetric_grid(symmetric_scale(grouped, bits), bits)
+def _rounding(layer: RoundedWeight, hessian: LayerHessian, spec: DataAware) -> Rounding:
+    if layer.ranges is None:
+        raise ValueError("only a layer with ranges can be rounded")
+    kind, num_groups = kind_of(layer.ranges), layer.num_groups
+
+    def rounding(target: Tensor) -> Rounded:
+        if spec.compensation:
+            start, parts = compensate(target, hessian, num_groups=num_groups, kind=kind)
+        else:
+            importance = hessian.importance.view(num_groups, -1)
+            start, parts = target, search_ranges(kind, split_groups(target, num_groups), importance)
+        kind.take(parts)
+        return round_with(layer, start)
+
+    return rounding

@@ -53,6 +53,7 @@ class CodebookScales(nn.Module):
         num_groups: G, groups per row.
         levels: (2^bits,) float32.
         scale: (O, G) float32.
+        find_scale: Gives the scales of (O, G, g) weights as this codebook has them.
     """
 
     levels: Tensor
@@ -64,7 +65,7 @@ class CodebookScales(nn.Module):
         super().__init__()
         self.bits = bits
         self.num_groups = grouped.shape[1]
-        self._find_scale = codebook.find_scale
+        self.find_scale = codebook.find_scale
         levels = codebook.find_levels(bits)
         for name, part in build_codebook(levels.to(grouped.device))._asdict().items():
             self.register_buffer(name, part, persistent=False)
@@ -76,7 +77,7 @@ class CodebookScales(nn.Module):
 
     def fit(self, grouped: Tensor) -> None:
         """Take the scales of (O, G, g) weights as the codebook has them; in place."""
-        self.scale.copy_(self._find_scale(grouped))
+        self.scale.copy_(self.find_scale(grouped))
 
     def set_scale(self, scale: Tensor) -> None:
         """Take (O, G) scales found elsewhere; in place."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from engine.initialize.compensation import compensate, inverse_factor, search_grid
-from engine.quant.grouping import join, split
-from engine.quant.ranges import (
-    Grid,
-    asymmetric_grid,
-    asymmetric_range,
-    symmetric_grid,
-    symmetric_scale,
-)
-from engine.quant.uniform import fake_quantize
+from engine.initialize.compensation import compensate
+from engine.initialize.hessian import DAMPING, LayerHessian
+from engine.initialize.range_search import kind_of, search_ranges
+from engine.layers.codebook_scales import WeightRanges, build_ranges
+from engine.quant.grouping import split
+from engine.specs import IntegerQuantizer, LoftQUniformQuantizer, NormalFloatQuantizer
 
-O, I, G = 24, 128, 2  # noqa: E741  shape letters of the engine
-
-
-def fit_asymmetric(grouped: Tensor, bits: int = 2) -> Grid:
-    return asymmetric_grid(*asymmetric_range(grouped, bits), bits)
-
-
-def fit_symmetric(grouped: Tensor, bits: int = 2) -> Grid:
-    return symmetric_grid(symmetric_scale(grouped, bits), bits)
+O, I, G, BITS = 24, 128, 2, 2  # noqa: E741  shape letters of the engine
+GRIDS: dict[str, Any] = {
+    "asymmetric": IntegerQuantizer(),
+    "symmetric": IntegerQuantizer(symmetry="symmetric"),
+    "normal-float": NormalFloatQuantizer(),
+    "uniform": LoftQUniformQuantizer(),
+}
+every_grid = pytest.mark.parametrize("grid", GRIDS)
 
 
 @pytest.fixture
@@ -42,64 +39,98 @@ def moments() -> Tensor:
     return inputs.t() @ inputs
 
 
+def ranges_of(grid: str, weight: Tensor) -> WeightRanges:
+    return build_ranges(split(weight, G), GRIDS[grid], BITS)
+
+
+def compensated(grid: str, weight: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what is to be rounded and, by the layer's own ranges, rounded."""
+    ranges = ranges_of(grid, weight)
+    kind = kind_of(ranges)
+    start, parts = compensate(weight, LayerHessian(moments), num_groups=G, kind=kind)
+    kind.take(parts)
+    return start, ranges.absorb(start, None, out=torch.empty_like(start))
+
+
 def output_error(error: Tensor, moments: Tensor) -> float:
     return float((error @ moments * error).sum())
 
 
-@pytest.mark.parametrize("fit", [fit_asymmetric, fit_symmetric], ids=["asymmetric", "symmetric"])
+@every_grid
 def test_the_output_changes_less_than_with_rounding(
-    weight: Tensor, moments: Tensor, fit: type
+    grid: str, weight: Tensor, moments: Tensor
 ) -> None:
     """Compensated start weights round to a layer whose output is nearer to the original's."""
-    plain = join(fake_quantize(split(weight, G), fit(split(weight, G))))
-    start = compensate(weight, moments, num_groups=G, fit=fit)
-    grid = Grid(start.lower, start.width, start.zero_point, 2)
-    rounded = join(fake_quantize(split(start.weight, G), grid))
+    plain = ranges_of(grid, weight).absorb(weight, None, out=torch.empty_like(weight))
+    _, rounded = compensated(grid, weight, moments)
     assert output_error(rounded - weight, moments) < 0.7 * output_error(plain - weight, moments)
 
 
-def test_independent_inputs_need_no_compensation(weight: Tensor) -> None:
+@every_grid
+def test_columns_are_rounded_as_the_layer_rounds(
+    grid: str, weight: Tensor, moments: Tensor
+) -> None:
+    """Column by column with the parts gives what the layer's own rounding gives."""
+    ranges = ranges_of(grid, weight)
+    kind = kind_of(ranges)
+    group = split(weight, G)[:, :1]
+    parts = search_ranges(kind, group)
+    round_column = kind.column_rounder(parts)
+    one_by_one = torch.stack([round_column(column) for column in group[:, 0].t()], dim=-1)
+    torch.testing.assert_close(
+        one_by_one, kind.fake_quantize(group, parts)[:, 0], rtol=0, atol=1e-5
+    )
+    del moments
+
+
+@every_grid
+def test_independent_inputs_need_no_compensation(grid: str, weight: Tensor) -> None:
     """Where inputs do not depend on each other, the start weights are the weights."""
-    start = compensate(weight, torch.eye(I) * 7, num_groups=G, fit=fit_asymmetric)
-    torch.testing.assert_close(start.weight, weight, rtol=0, atol=1e-5)
+    start, _ = compensated(grid, weight, torch.eye(I) * 7)
+    torch.testing.assert_close(start, weight, rtol=0, atol=1e-5)
 
 
 def test_the_given_weight_is_left_alone(weight: Tensor, moments: Tensor) -> None:
     """Compensation works on a copy and gives the same every time."""
     before = weight.clone()
-    first = compensate(weight, moments, num_groups=G, fit=fit_asymmetric)
-    second = compensate(weight, moments, num_groups=G, fit=fit_asymmetric)
+    first, _ = compensated("asymmetric", weight, moments)
+    second, _ = compensated("asymmetric", weight, moments)
     assert torch.equal(weight, before)
-    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(first, second)
 
 
-def test_inputs_that_are_always_zero_do_no_harm(weight: Tensor, moments: Tensor) -> None:
+@every_grid
+def test_inputs_that_are_always_zero_do_no_harm(grid: str, weight: Tensor, moments: Tensor) -> None:
     """A dead input leaves everything finite, and its weights count for nothing."""
     moments[3] = 0
     moments[:, 3] = 0
-    start = compensate(weight, moments, num_groups=G, fit=fit_asymmetric)
-    assert torch.isfinite(start.weight).all()
-    assert start.weight[:, 3].abs().max() == 0
+    start, rounded = compensated(grid, weight, moments)
+    assert torch.isfinite(start).all()
+    assert torch.isfinite(rounded).all()
+    assert start[:, 3].abs().max() == 0
 
 
-def test_searched_grids_are_never_worse(weight: Tensor) -> None:
-    """The search includes the round-to-nearest grid, so its error is at most that one's."""
-    importance = torch.rand(I, generator=torch.Generator().manual_seed(3))
-    grouped = weight.unsqueeze(1)
-    found = search_grid(weight, importance, fit_asymmetric)
-    plain = fit_asymmetric(grouped)
+@every_grid
+def test_searched_ranges_are_never_worse(grid: str, weight: Tensor) -> None:
+    """The search includes the plain ranges, so its error is at most theirs, in every group."""
+    importance = torch.rand(G, I // G, generator=torch.Generator().manual_seed(3))
+    kind = kind_of(ranges_of(grid, weight))
+    grouped = split(weight, G)
 
-    def error(grid: Grid) -> Tensor:
-        return ((fake_quantize(grouped, grid) - grouped).square() * importance).sum(dim=-1)
+    def error(parts: tuple[Tensor, ...]) -> Tensor:
+        return ((kind.fake_quantize(grouped, parts) - grouped).square() * importance).sum(dim=-1)
 
-    assert (error(found) <= error(plain)).all()
-    assert (error(found) < error(plain)).any()
+    found, plain = error(search_ranges(kind, grouped, importance)), error(kind.fit(grouped))
+    assert (found <= plain).all()
+    assert (found < plain).any()
 
 
-def test_the_factor_is_that_of_the_damped_inverse(moments: Tensor) -> None:
-    """The upper factor squared is the inverse of the damped moments."""
-    dead = torch.zeros(I, dtype=torch.bool)
-    factor = inverse_factor(moments, dead)
-    damped = moments + 0.01 * moments.diagonal().mean() * torch.eye(I)
-    torch.testing.assert_close(factor.t() @ factor @ damped, torch.eye(I), rtol=0, atol=1e-3)
-    assert torch.equal(factor, factor.triu())
+def test_the_factors_are_those_of_the_damped_moments(moments: Tensor) -> None:
+    """L·Lᵀ is H damped, the upper factor squared its inverse; H has a mean of 1 on its diagonal."""
+    hessian = LayerHessian(moments)
+    damped = moments / moments.diagonal().mean() + DAMPING * torch.eye(I)
+    torch.testing.assert_close(hessian.factor @ hessian.factor.t(), damped, rtol=0, atol=1e-4)
+    upper = hessian.inverse_factor
+    torch.testing.assert_close(upper.t() @ upper @ damped, torch.eye(I), rtol=0, atol=1e-3)
+    assert torch.equal(upper, upper.triu())
+    assert torch.equal(hessian.factor, hessian.factor.tril())

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor
 
 from engine.initialize.data_aware import start_data_aware
+from engine.initialize.error_report import Errors
+from engine.initialize.loftq import start_loftq
 from engine.initialize.moments import collect_moments
 from engine.layers.head import SplitModel
-from engine.layers.swap import LayerPlan, install
-from engine.specs import IntegerQuantizer, NoAdapter
+from engine.layers.swap import LayerPlan, Layers, install
+from engine.specs import (
+    DataAware,
+    IntegerQuantizer,
+    LoftQ,
+    LoftQUniformQuantizer,
+    LoraAdapter,
+    NoAdapter,
+    NormalFloatQuantizer,
+)
+from engine.specs.adapter import Placement
 from tests.tiny_models import make_llama
 
 PLAN = LayerPlan(IntegerQuantizer(bits=3, group_size=8), NoAdapter(), seed=0)
@@ -21,6 +35,12 @@ def no_progress(done: int, total: int) -> None:
 
 def make_windows(vocabulary: int) -> Tensor:
     return torch.randint(vocabulary, (6, 24), generator=torch.Generator().manual_seed(5))
+
+
+def start(split: SplitModel, model: Any, layers: Layers, windows: Tensor, **values: Any) -> Errors:
+    """Start a model from calibration text; return the errors of its adapted layers."""
+    spec = DataAware(**values)
+    return start_data_aware(split, model, layers, windows, spec=spec, seed=3, progress=no_progress)
 
 
 def test_moments_are_those_of_the_inputs() -> None:
@@ -50,13 +70,13 @@ def test_the_model_changes_less_than_by_rounding() -> None:
     with torch.no_grad():
         original = SplitModel(make_llama()).hidden(windows)
         errors = {}
-        for start in ("rounded", "data-aware"):
+        for way in ("rounded", "data-aware"):
             model = make_llama()
             layers = install(model, PLAN)
             split = SplitModel(model)
-            if start == "data-aware":
-                start_data_aware(split, model, layers, windows, progress=no_progress)
-            errors[start] = float((split.hidden(windows) - original).square().mean())
+            if way == "data-aware":
+                start(split, model, layers, windows)
+            errors[way] = float((split.hidden(windows) - original).square().mean())
     assert errors["data-aware"] < errors["rounded"]
 
 
@@ -67,6 +87,73 @@ def test_the_head_keeps_its_weights() -> None:
     everything = IntegerQuantizer(bits=3, group_size=8, exclude=())
     layers = install(model, LayerPlan(everything, NoAdapter(), seed=0))
     windows = make_windows(model.config.vocab_size)
-    start_data_aware(SplitModel(model), model, layers, windows, progress=no_progress)
+    start(SplitModel(model), model, layers, windows)
     assert "lm_head" in layers
     assert torch.equal(layers["lm_head"].weight, before)
+
+
+@torch.no_grad()
+def hidden_error(grid: Any, *, placement: Placement | None, start_with: Any) -> float:
+    """Return how far a started model's hidden states are from the original's, squared."""
+    windows = make_windows(make_llama().config.vocab_size)
+    original = SplitModel(make_llama()).hidden(windows)
+    model = make_llama().requires_grad_(requires_grad=False)
+    adapter = NoAdapter()
+    if placement is not None:
+        adapter = LoraAdapter(r=4, lora_alpha=20.0, placement=placement)
+    layers = install(model, LayerPlan(grid, adapter, seed=0))
+    split = SplitModel(model)
+    start_with(split, model, layers, windows)
+    return float((split.hidden(windows) - original).square().mean())
+
+
+def by_loftq(split: SplitModel, model: Any, layers: Layers, windows: Tensor) -> None:
+    del model, windows
+    head = split.head_weight
+    start_loftq(layers, LoftQ(iterations=5), head=head, seed=3, progress=no_progress)
+
+
+GRIDS = [
+    IntegerQuantizer(bits=3, group_size=8),
+    IntegerQuantizer(bits=3, group_size=8, symmetry="symmetric"),
+    NormalFloatQuantizer(bits=3, group_size=8),
+    LoftQUniformQuantizer(bits=3, group_size=8),
+]
+every_grid = pytest.mark.parametrize(
+    "grid", GRIDS, ids=["asymmetric", "symmetric", "normal-float", "uniform"]
+)
+
+
+@every_grid
+@pytest.mark.parametrize("compensation", [True, False], ids=["compensated", "searched"])
+def test_parallel_adapters_by_outputs_beat_those_by_weights(grid: Any, compensation: bool) -> None:
+    """On its calibration text a model started by outputs is nearer to the original than LoftQ's."""
+
+    def by_data(split: SplitModel, model: Any, layers: Layers, windows: Tensor) -> None:
+        start(split, model, layers, windows, iterations=2, compensation=compensation)
+
+    by_outputs = hidden_error(grid, placement="parallel", start_with=by_data)
+    assert by_outputs < hidden_error(grid, placement="parallel", start_with=by_loftq)
+
+
+@every_grid
+def test_parallel_adapters_win_something_back(grid: Any) -> None:
+    """Beside the same rounding, a pair leaves less than none; an absorbed one stays at zero."""
+    alone = hidden_error(grid, placement=None, start_with=start)
+    absorbed = hidden_error(grid, placement="absorbed", start_with=start)
+    assert absorbed == pytest.approx(alone, rel=1e-5)
+    assert hidden_error(grid, placement="parallel", start_with=start) < alone
+
+
+def test_every_iteration_is_told() -> None:
+    """Layers with a parallel adapter tell the error of each iteration, falling until the last."""
+    model = make_llama().requires_grad_(requires_grad=False)
+    adapter = LoraAdapter(r=4, placement="parallel")
+    layers = install(model, LayerPlan(GRIDS[2], adapter, seed=0))
+    windows = make_windows(model.config.vocab_size)
+    errors = start(SplitModel(model), model, layers, windows, iterations=4)
+    assert list(errors) == list(layers)
+    for told in errors.values():
+        assert 1 <= len(told) <= 4
+        assert list(told[:-1]) == sorted(told[:-1], reverse=True)
+        assert 0 < min(told) < 1

@@ -8,13 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.initialize.error_report import mean_errors
-from engine.initialize.loftq import decompose, start_loftq
-from engine.initialize.low_rank import Factors, find_factors
+from engine.initialize.loftq import start_loftq
 from engine.layers.head import SplitModel
 from engine.layers.layer_map import LayerSetting, apply_map
 from engine.layers.swap import LayerPlan, Layers, install
-from engine.specs import ElasticLoraAdapter, LoftQ, LoraAdapter, NormalFloatQuantizer
+from engine.specs import (
+    ElasticLoraAdapter,
+    LoftQ,
+    LoftQUniformQuantizer,
+    LoraAdapter,
+    NormalFloatQuantizer,
+)
 from tests.engine.tiny_layers import NO_LAYER, integer
 from tests.tiny_models import make_llama
 
@@ -22,6 +26,8 @@ GRIDS: dict[str, Any] = {
     "asymmetric": integer(bits=3),
     "symmetric": integer(bits=3, symmetric=True),
     "normal-float": NormalFloatQuantizer(bits=3, group_size=16),
+    "uniform-block": LoftQUniformQuantizer(bits=3, group_size=16),
+    "uniform-tensor": LoftQUniformQuantizer(bits=3, granularity="tensor"),
 }
 RANK = 8
 every_grid = pytest.mark.parametrize("grid", GRIDS)
@@ -56,9 +62,10 @@ def left_of(layers: Layers, before: dict[str, Tensor]) -> dict[str, float]:
 
 @every_grid
 @pytest.mark.parametrize("variant", ["alternating", "svd-first"])
-def test_the_layer_leaves_what_was_told(grid: str, variant: str) -> None:
+@pytest.mark.parametrize("ranges", ["extremes", "minimal-error"])
+def test_the_layer_leaves_what_was_told(grid: str, variant: str, ranges: str) -> None:
     """Every layer, with its own factor s, leaves exactly the error of its best iteration."""
-    layers, before, errors = started(grid, variant=variant)
+    layers, before, errors = started(grid, variant=variant, ranges=ranges)
     for name, left in left_of(layers, before).items():
         assert left == pytest.approx(min(errors[name]), rel=1e-3)
 
@@ -83,6 +90,20 @@ def test_sixteen_bit_weights_keep_the_promise() -> None:
     layers, before, errors = started("normal-float", dtype=torch.bfloat16)
     for name, left in left_of(layers, before).items():
         assert left == pytest.approx(min(errors[name]), rel=1e-4)
+
+
+def test_searched_ranges_leave_less_at_two_bits() -> None:
+    """Ranges of least error leave less than the extremes where levels are few."""
+    two_bits = NormalFloatQuantizer(bits=2, group_size=16)
+    sums = []
+    for ranges in ("extremes", "minimal-error"):
+        model = make_llama().requires_grad_(requires_grad=False)
+        layers = install(model, LayerPlan(two_bits, lora(), 0))
+        spec = LoftQ(ranges=ranges, iterations=1)
+        head = SplitModel(model).head_weight
+        errors = start_loftq(layers, spec, head=head, seed=3, progress=lambda *_: None)
+        sums.append(sum(min(each) for each in errors.values()))
+    assert sums[1] < sums[0]
 
 
 @pytest.mark.parametrize("alpha", [1.0, 8.0, 64.0])
@@ -153,55 +174,3 @@ def test_the_head_keeps_its_weight() -> None:
     assert len(errors["lm_head"]) == 1
     assert layers["lm_head"].adapter.b.any()
     assert "model.embed_tokens" not in errors
-
-
-def fitting_with(remainders: list[float]) -> Any:
-    """Return a fit whose remainders are made up; the left factor tells which call it was."""
-    calls = iter(enumerate(remainders))
-
-    def fit(residual: Tensor, near: Tensor | None) -> Factors:
-        number, remainder = next(calls)
-        left = torch.full((len(residual), 1), float(number))
-        return Factors(left, torch.zeros(1, residual.shape[1]), remainder)
-
-    return fit
-
-
-def test_the_best_iteration_is_kept_and_a_worse_one_ends_it() -> None:
-    """After an error that no longer falls nothing more is tried, and the one before stays."""
-    weight = torch.eye(4)
-    found = decompose(
-        weight, rounding=torch.round, fitting=fitting_with([3, 2, 2.5, 1]), iterations=9
-    )
-    assert found.errors == (3 / 2, 2 / 2, 2.5 / 2)
-    assert found.factors.left[0, 0] == 1
-
-
-def test_iterations_are_the_most_there_are() -> None:
-    """While the error falls, exactly as many iterations are made as were asked for."""
-    weight = torch.randn(32, 24, generator=torch.Generator().manual_seed(0))
-    found = decompose(
-        weight, rounding=torch.round, fitting=fitting_with([5, 4, 3, 2, 1]), iterations=3
-    )
-    assert len(found.errors) == 3
-    assert found.factors.remainder == 3
-
-
-def test_a_first_product_is_taken_off_before_rounding() -> None:
-    """What is rounded first is the weight less the given product."""
-    weight = torch.randn(32, 24, generator=torch.Generator().manual_seed(0))
-    first = find_factors(weight, 4, generator=torch.Generator())
-    seen = []
-
-    def rounding(start: Tensor) -> Tensor:
-        seen.append(start)
-        return torch.zeros_like(start)
-
-    decompose(weight, rounding=rounding, fitting=fitting_with([1.0]), iterations=1, first=first)
-    torch.testing.assert_close(seen[0], weight - first.left @ first.right, rtol=0, atol=1e-5)
-
-
-def test_means_count_a_layer_that_stopped_with_its_best() -> None:
-    """The mean of an iteration is over all layers, each with its best so far."""
-    assert mean_errors({"a": (4.0, 2.0, 3.0), "b": (2.0,)}) == (3.0, 2.0, 2.0)
-    assert mean_errors({}) == ()

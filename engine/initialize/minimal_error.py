@@ -1,0 +1,22 @@
+"""Ranges of least weight error for a whole model, without data. Start with `start_minimal_error`.
+
+On its own this loses quality at 3 and 4 bits, where a clipped weight costs more than its squared
+error says; it is here to be compared with, and helps at 2 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from engine.initialize.loftq import fit_ranges
+from engine.layers.swap import Layers
+
+
+@torch.no_grad()
+def start_minimal_error(layers: Layers, *, progress: Callable[[int, int], None]) -> None:
+    """Give every quantized layer the ranges that change its weights least, in place."""
+    for done, layer in enumerate(layers.values(), start=1):
+        fit_ranges(layer, layer.weight, "minimal-error")
+        progress(done, len(layers))
