@@ -21,18 +21,30 @@ from app.forms import drafts
 from app.forms.drafts import Nested, TabState
 from app.forms.experiment_form import ExperimentForm, show_switched
 from app.forms.problems import place_problems
-from app.forms.values import change_preset, fill, find_current, read_asked
+from app.forms.values import (
+    change_preset,
+    fill,
+    find_current,
+    find_value,
+    preset_values,
+    read_asked,
+)
 from app.services import Services
 from app.tables.rank_space import describe_spec as describe_rank_space
 from app.text import new_experiment as text
 from engine.errors import BitdialError, Problem, SpecError
-from engine.specs import find_preset, parse_yaml, resolve
+from engine.specs import PRESETS, ModelSpec, find_preset, parse_yaml, resolve
 from engine.specs.resolve import MAX_YAML_BYTES
 from tasks.store.drafts import get_draft
 from tasks.submit import Preview, clone, preview, submit
 
 DEFAULT_PRESET = "rtn"
 RANK_POLICY, RANKS = "adapter.rank_policy", "adapter.ranks"
+HEAD = "model.head"
+DEFAULT_HEAD = ModelSpec().head
+_SOURCES_OF_PRESETS = frozenset(
+    find_value(preset.values, "model.source", ModelSpec().source) for preset in PRESETS
+)
 _KEPT_BY_PRESET = ("name", "seed", "model", "evaluation")
 
 
@@ -68,9 +80,22 @@ def handle_preset(editor: Editor, tab: object, preset: object, *widgets: Any) ->
     """Start from another preset; model, evaluation, name and seed stay as they are."""
     state = drafts.read_tab(tab)
     written = _read_form(editor, state, None, widgets)
-    asked = change_preset(written, str(preset), _KEPT_BY_PRESET)
+    asked = _follow_head(change_preset(written, str(preset), _KEPT_BY_PRESET))
     state, notice = _keep(editor, state, asked)
     return _answer_filled(editor, state, asked, notice)
+
+
+def _follow_head(asked: Nested) -> Nested:
+    """Return the values with the head the preset is about; a model and tasks of another go."""
+    model, evaluation = ({**asked.get(part, {})} for part in ("model", "evaluation"))
+    head = find_value(preset_values(asked.get("preset")), HEAD, DEFAULT_HEAD)
+    if model.pop("head", DEFAULT_HEAD) != head:
+        evaluation.pop("benchmarks", None)
+        if model.get("source") in _SOURCES_OF_PRESETS:
+            del model["source"]
+    changed = {"model": model, "evaluation": evaluation}
+    others = {key: value for key, value in asked.items() if key not in changed}
+    return others | {key: value for key, value in changed.items() if value}
 
 
 def handle_upload(editor: Editor, tab: object, path: str | None) -> list[Any]:

@@ -62,6 +62,39 @@ PRESETS: tuple[Preset, ...] = (
         },
     ),
     Preset(
+        "loftq-data-aware",
+        "LoftQ with calibration text (CLoQ)",
+        "Round to NormalFloat and fit the adapters so that each layer's output on calibration text "
+        "changes least; no training, done in minutes.",
+        {
+            "quantizer": {"grid": "normal-float", "bits": 4},
+            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "initialization": {"method": "data-aware", "num_samples": 48},
+        },
+    ),
+    Preset(
+        "loftq-classify",
+        "LoftQ for a classifier",
+        "Round an encoder to 2 bits, let LoftQ start its adapters, and train them and a "
+        "classification head on the sentiment of SST-2.",
+        {
+            "model": {"head": "classification"},
+            "quantizer": {"grid": "normal-float", "bits": 2},
+            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "initialization": {"method": "loftq", "iterations": 5},
+            "training": {
+                "method": "qat",
+                "objective": "task",
+                "data": {"kind": "task", "task": "sst2"},
+                "max_length": 128,
+                "per_device_train_batch_size": 32,
+                "learning_rate": 1e-4,
+                "warmup_ratio": 0.1,
+            },
+            "evaluation": {"benchmarks": ["sst2"]},
+        },
+    ),
+    Preset(
         "qat-nls",
         "QAT with neural low-rank adapter search",
         "Train elastic adapters on a downstream task through the rounding; each layer's best rank "

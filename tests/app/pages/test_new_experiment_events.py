@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.forms.drafts import asked_of
 from app.forms.experiment_form import ExperimentForm, build_form
 from app.pages.new_experiment_events import (
     Editor,
@@ -18,7 +19,7 @@ from app.pages.new_experiment_events import (
     handle_upload,
 )
 from app.services import Services
-from tasks.store import runs
+from tasks.store import drafts, runs
 from tests.app.loops import build_in_loop
 from tests.tiny_models import save_llama
 
@@ -120,6 +121,14 @@ def test_a_group_that_does_not_divide_a_layer_is_said(editor: Editor, tiny_model
     assert tab.problems == ["field-quantizer-integer-group_size"]
 
 
+def test_bits_out_of_range_stand_at_their_box(editor: Editor, tiny_model: Path) -> None:
+    """A width nobody can have is marked where it was typed."""
+    tab = open_tiny(editor, tiny_model)
+    tab.type(**{"quantizer[integer].bits": "9"})
+    assert tab.problems == ["field-quantizer-integer-bits"]
+    assert "8" in tab.panels[PROBLEMS]["problems"][0]["message"]
+
+
 def test_a_missing_model_is_said_at_its_field(editor: Editor, tmp_path: Path) -> None:
     """The sentence stands at the model, and where the estimate would be."""
     tab = Tab(editor)
@@ -153,6 +162,35 @@ def test_another_preset_keeps_the_model(editor: Editor, tiny_model: Path) -> Non
     tab.take(tab.send(handle_preset))
     assert f"source: {tiny_model}" in tab.panels[SPEC]["yaml"]
     assert "method: qat" in tab.panels[SPEC]["yaml"]
+
+
+def test_another_preset_brings_its_head(editor: Editor, tiny_model: Path) -> None:
+    """A classifier's head and benchmarks come with its preset and go with the next one."""
+    tab = open_tiny(editor, tiny_model)
+    tab.preset = "loftq-classify"
+    tab.take(tab.send(handle_preset))
+    written = tab.panels[DRAFT]["id"]
+    assert asked_of(drafts.get_draft(editor.services.database, written)) == {
+        "preset": "loftq-classify",
+        "model": {"source": str(tiny_model)},
+    }
+    tab.preset = "rtn"
+    tab.take(tab.send(handle_preset))
+    spec = tab.panels[SPEC]["yaml"]
+    assert "head: causal-lm" in spec
+    assert "benchmarks: []" in spec
+    assert f"source: {tiny_model}" in spec
+
+
+def test_a_fraction_of_bits_asks_how_to_mix_them(editor: Editor, tiny_model: Path) -> None:
+    """The rule for mixing appears with a fraction and goes with a whole number."""
+    tab = open_tiny(editor, tiny_model)
+    rule = "field-quantizer-integer-mixing-rule"
+    assert not is_shown(tab, rule)
+    tab.type(**{"quantizer[integer].bits": "2.5"})
+    assert is_shown(tab, rule)
+    tab.type(**{"quantizer[integer].bits": "3"})
+    assert not is_shown(tab, rule)
 
 
 def test_a_file_fills_the_form(editor: Editor, tmp_path: Path) -> None:
