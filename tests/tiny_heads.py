@@ -94,7 +94,8 @@ _CONFIGS: dict[str, Any] = {
     "deberta-v2": _deberta,
     "llama": lambda **values: LlamaConfig(**_SIZES, num_key_value_heads=1, **values),
     "gpt2": lambda **values: GPT2Config(
-        vocab_size=VOCAB_SIZE, n_embd=32, n_layer=2, n_head=2, n_positions=96, **values
+        vocab_size=VOCAB_SIZE, n_embd=32, n_layer=2, n_head=2, n_positions=96, bos_token_id=1,
+        eos_token_id=2, **values,
     ),
     "bart": _bart,
     "t5": _t5,

@@ -6,5 +6,5 @@ the choice of ranges for every grid), `adapters` (low-rank pairs),
 (a rounded weight computed once and used many times, with its gradient), `quantized_linear` and
 `quantized_embedding` (the modules), `swap` (putting them into a model), `layer_map` (setting a
 whole model at once), `rank_groups` (layers that share a rank), `head` (from hidden states to
-logits). Start with `rounded_weight`.
+logits), `headed` (the body under any other head). Start with `rounded_weight`.
 """

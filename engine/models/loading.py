@@ -1,8 +1,9 @@
 """A model and its tokenizer, ready to be quantized: from hub, folder, GGUF file or bundle.
 
-Whatever the source, what comes out is a causal language model of Transformers whose linear layers
-are all `nn.Linear`, frozen and in evaluation mode. Nothing is unpickled (safetensors only) and no
-code of a model's own is run. Start with `load_model`.
+Whatever the source, what comes out is a model of Transformers with the head asked for, whose linear
+layers are all `nn.Linear`, frozen and in evaluation mode. Nothing is unpickled (safetensors only)
+and no code of a model's own is run. What is particular to a head stands in `heads`. Start with
+`load_model`.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from engine.errors import ModelError
 from engine.events import Listener, Logged
 from engine.models.bundled import FIELD
 from engine.models.conv1d import replace_conv1d
 from engine.models.conversion import convert_gguf
+from engine.models.families import check_head
+from engine.models.heads import (
+    auto_class,
+    configure,
+    is_of_head,
+    list_trained,
+    set_padding,
+    start_fresh,
+    widen,
+)
 from engine.models.hub import hub_error
 from engine.models.naming import list_linear_names
 from engine.models.quiet import quiet
@@ -39,6 +45,20 @@ _DTYPES = {
 }
 
 
+_WRONG_KIND = {
+    "causal-lm": "is not a causal language model; accepted are models for text generation",
+    "classification": "cannot classify; accepted are BERT, RoBERTa, DeBERTa and Llama kinds",
+    "span-qa": "cannot mark spans; accepted are BERT, RoBERTa, DeBERTa and Llama kinds",
+    "seq2seq": "is not an encoder-decoder; accepted are BART and T5 kinds",
+}
+_ACCEPTED = {
+    "causal-lm": "a causal language model",
+    "classification": "a model's body, with or without this head",
+    "span-qa": "a model's body, with or without this head",
+    "seq2seq": "an encoder-decoder",
+}
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A model in memory.
@@ -48,27 +68,52 @@ class LoadedModel:
         tokenizer: The model's own.
         dtype: What the weights are kept in.
         source: Where they were read from: a folder, or a hub id.
+        fresh: Parameters the checkpoint lacked: a head that started at random.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     dtype: torch.dtype
     source: str
+    fresh: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FreshHead:
+    """How a head that the checkpoint lacks starts.
+
+    Attributes:
+        num_labels: Classes of a classification head, 1 for a regression; None for other heads.
+        seed: Seed of its start.
+    """
+
+    num_labels: int | None = None
+    seed: int = 0
+
+
+NO_HEAD = FreshHead()
 
 
 def load_model(
-    spec: ModelSpec, *, data_folder: Path, device: torch.device, listener: Listener
+    spec: ModelSpec,
+    *,
+    data_folder: Path,
+    device: torch.device,
+    listener: Listener,
+    head: FreshHead = NO_HEAD,
 ) -> LoadedModel:
-    """Load a causal language model and its tokenizer.
+    """Load a model and its tokenizer.
 
     Args:
-        spec: Which model, and in which number format.
+        spec: Which model, with which head, and in which number format.
         data_folder: Where a converted GGUF is kept.
         device: Where the weights go.
-        listener: Told of a conversion and of weights the model has no use for.
+        listener: Told of a conversion, of weights the model has no use for and of a fresh head.
+        head: How a head starts that the checkpoint lacks.
 
     Raises:
-        ModelError: When there is no such model, or it is damaged or not of a kind Bitdial knows.
+        ModelError: When there is no such model, it is damaged or not of a kind Bitdial knows, or
+            the head does not fit it.
         StorageError: When a converted GGUF cannot be written.
     """
     source = parse_source(spec.source)
@@ -76,8 +121,13 @@ def load_model(
         source = FolderSource(convert_gguf(source, data_folder=data_folder, listener=listener))
     dtype = choose_dtype(spec, device)
     with quiet():
-        model = _load_weights(source, spec, dtype=dtype, listener=listener)
+        config = _load_config(source, spec)
+        check_head(config.to_dict(), spec.head, name=spec.source)
+        options = configure(config, spec.head, head.num_labels)
+        options |= {"config": config, "dtype": dtype}
+        model, report = _load_weights(source, spec, options)
         tokenizer = _load_tokenizer(source, spec)
+    fresh = _check_report(model, report, spec, listener)
     replace_conv1d(model)
     if not list_linear_names(model):
         raise ModelError(
@@ -86,7 +136,11 @@ def load_model(
             field=FIELD,
         )
     model.requires_grad_(requires_grad=False)
-    return LoadedModel(model.eval().to(device), tokenizer, dtype, _where(source))
+    if spec.head != "causal-lm":
+        start_fresh(model, fresh, seed=head.seed)
+        widen(model, list_trained(model, spec.head, fresh))
+        set_padding(model, tokenizer)
+    return LoadedModel(model.eval().to(device), tokenizer, dtype, _where(source), fresh)
 
 
 def choose_dtype(spec: ModelSpec, device: torch.device) -> torch.dtype:
@@ -107,37 +161,57 @@ def _options(source: FolderSource | HubSource, spec: ModelSpec) -> dict[str, Any
     return {"trust_remote_code": False, "revision": spec.revision or "main"}
 
 
-def _load_weights(
-    source: FolderSource | HubSource, spec: ModelSpec, *, dtype: torch.dtype, listener: Listener
-) -> PreTrainedModel:
+def _load_config(source: FolderSource | HubSource, spec: ModelSpec) -> Any:
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        return AutoConfig.from_pretrained(_where(source), **_options(source, spec))
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _unreadable(source, spec, error) from error
+
+
+def _load_weights(
+    source: FolderSource | HubSource, spec: ModelSpec, options: dict[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Read the weights; return the model and Transformers' report of what did not fit."""
+    try:
+        model, report = auto_class(spec.head).from_pretrained(
             _where(source),
-            dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
             **_options(source, spec),
+            **options,
         )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _unreadable(source, spec, error) from error
-    _check_report(report, spec, listener)
     if not isinstance(model, nn.Module):  # cannot happen with PyTorch installed
         raise ModelError(f"{spec.source} is not a PyTorch model", field=FIELD)
-    return model
+    return model, report
 
 
-def _check_report(report: dict[str, Any], spec: ModelSpec, listener: Listener) -> None:
-    """Refuse a model with made-up weights; mention weights that were not used."""
-    missing = sorted(report["missing_keys"])
+def _check_report(
+    model: PreTrainedModel, report: dict[str, Any], spec: ModelSpec, listener: Listener
+) -> tuple[str, ...]:
+    """Refuse a model with made-up weights but for its head; mention weights that were not used.
+
+    Returns:
+        The parameters that start fresh, in the model's order.
+    """
+    made_up = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    may_start = spec.head in ("classification", "span-qa")
+    missing = sorted(name for name in made_up if not (may_start and is_of_head(model, name)))
     if missing:
         raise ModelError(
             f"{spec.source} lacks {len(missing)} of its weights, such as {missing[0]}; accepted is "
-            "a complete checkpoint of a causal language model",
+            f"a complete checkpoint of {_ACCEPTED[spec.head]}",
             field=FIELD,
         )
     unused = sorted(report["unexpected_keys"])
     if unused:
         listener(Logged("warning", f"{len(unused)} weights are not used, such as {unused[0]}."))
+    fresh = tuple(name for name, _ in model.named_parameters() if name in made_up)
+    if fresh:
+        parts = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name in fresh))
+        listener(Logged("info", f"The head starts at random: {parts}."))
+    return fresh
 
 
 def _load_tokenizer(source: FolderSource | HubSource, spec: ModelSpec) -> PreTrainedTokenizerBase:
@@ -162,7 +236,7 @@ def _unreadable(source: FolderSource | HubSource, spec: ModelSpec, error: Except
     if "trust_remote_code" in text:
         why = "needs code of its own, which Bitdial never runs; choose a model Transformers knows"
     elif "for this kind of AutoModel" in text:
-        why = "is not a causal language model; accepted are models for text generation"
+        why = _WRONG_KIND[spec.head]
     elif isinstance(source, HubSource):
         return hub_error(error, source.repo_id, spec.revision)
     else:
