@@ -1,0 +1,1 @@
+"""Promises about how much the rounding of each layer matters."""
