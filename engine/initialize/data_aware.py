@@ -26,7 +26,7 @@ from engine.initialize.error_report import Errors
 from engine.initialize.hessian import LayerHessian
 from engine.initialize.moments import collect_moments
 from engine.initialize.range_search import kind_of, search_ranges
-from engine.layers.head import SplitModel
+from engine.layers.headed import AnyModel
 from engine.layers.layer_map import bypassed
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 @torch.no_grad()
 def start_data_aware(
-    split: SplitModel,
+    split: AnyModel,
     root: nn.Module,
     layers: Layers,
     windows: Tensor,
@@ -75,21 +75,36 @@ def start_data_aware(
     }
     with bypassed(layers):
         moments = collect_moments(split, linear, windows, progress=progress)
+    return start_from_moments(layers, moments, spec, seed=seed, progress=progress)
+
+
+@torch.no_grad()
+def start_from_moments(
+    layers: Layers, moments: dict[str, Tensor], spec: DataAware, *, seed: int, progress: Progress
+) -> Errors:
+    """Do the same with moments already collected; those of finished layers are dropped.
+
+    Args:
+        layers: What was installed.
+        moments: (I, I) float32 by layer; layers with the same input hold the same tensor.
+        spec: As for `start_data_aware`.
+        seed: As for `start_data_aware`.
+        progress: Told of layers done and in all.
+    """
+    known = [name for name, layer in layers.items() if name in moments and layer.ranges is not None]
     stacks: dict[int, list[str]] = {}
-    for name in linear:
-        if name in moments and layers[name].ranges is not None:
-            stacks.setdefault(id(moments[name]), []).append(name)
+    for name in known:
+        stacks.setdefault(id(moments[name]), []).append(name)
     errors: Errors = {}
     done = 0
     for names in stacks.values():
         hessian = LayerHessian(moments[names[0]])
         for name in names:
             del moments[name]
-            found = _start_layer(layers[name], hessian, spec, seed_of(name, seed))
-            errors |= {name: found} if found else {}
+            errors[name] = _start_layer(layers[name], hessian, spec, seed_of(name, seed))
             done += 1
-            progress(done, len(linear))
-    return errors
+            progress(done, len(known))
+    return {name: errors[name] for name in known if errors[name]}
 
 
 def _start_layer(
