@@ -78,7 +78,7 @@ def _train(
     workspace = session.workspace
     with session.stage("train", data.total_steps):
         train(
-            installed.split,
+            installed.language,
             installed.layers,
             training,
             data=data,

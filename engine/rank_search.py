@@ -237,7 +237,7 @@ class _Judge:
         began = time.perf_counter()
         _apply(self._bench, ranks)
         scores = score_examples(
-            self._bench.installed.split,
+            self._bench.installed.language,
             self._bench.loaded.model.tokenizer,
             self._examples,
             batch_size=self._objective.batch_size,

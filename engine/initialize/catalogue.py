@@ -13,6 +13,7 @@ from engine.initialize.error_report import Errors
 from engine.initialize.loftq import start_loftq
 from engine.initialize.minimal_error import start_minimal_error
 from engine.layers.head import SplitModel
+from engine.layers.headed import AnyModel
 from engine.layers.swap import Layers
 from engine.specs import AdapterFolder, DataAware, InitializationSpec, LoftQ, MinimalError
 
@@ -23,13 +24,24 @@ class Installed:
 
     Attributes:
         root: The module the layers' names start from.
-        split: The same model as body and head.
+        split: The same model, looked into as its head allows.
         layers: What was installed, by name.
     """
 
     root: nn.Module
-    split: SplitModel
+    split: AnyModel
     layers: Layers
+
+    @property
+    def language(self) -> SplitModel:
+        """The causal language model as body and head.
+
+        Raises:
+            TypeError: When it is a model with another head.
+        """
+        if not isinstance(self.split, SplitModel):
+            raise TypeError("this model has no language head")
+        return self.split
 
 
 def initialize(

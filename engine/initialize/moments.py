@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.layers.head import SplitModel
+from engine.layers.headed import AnyModel
 
 
 @torch.no_grad()
 def collect_moments(
-    split: SplitModel,
+    split: AnyModel,
     modules: Mapping[str, nn.Module],
     windows: Tensor,
     *,

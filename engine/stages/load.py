@@ -1,7 +1,8 @@
-"""What a run needs before it computes: benchmarks, examples and the model. Start with `load`.
+"""What a run needs before it computes: benchmarks, examples and the model.
 
 What is cheap and often wrong comes first, so that a misspelt benchmark or a missing file is told
-before a model is read.
+before a model is read. Start with `load`; `load_with_head` is the same for models that classify,
+mark spans or summarize.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from engine.device import describe_environment
 from engine.evaluation.benchmarks import Benchmarks, load_benchmarks
 from engine.events import EnvironmentSeen, Logged
 from engine.layers.head import SplitModel
-from engine.models.loading import LoadedModel, load_model
+from engine.models.loading import NO_HEAD, FreshHead, LoadedModel, load_model
 from engine.session import Session
 from engine.specs import QatTraining, TaskData
+from engine.supervised.family import Family
 from engine.teacher.fingerprint import fingerprint
 
 Examples = tuple[Example, ...]
@@ -42,6 +44,21 @@ class Loaded:
     held_out: Examples
 
 
+@dataclass(frozen=True)
+class LoadedHead:
+    """What a run with another head works on.
+
+    Attributes:
+        model: The model with its tokenizer, as it was read.
+        key: Fingerprint of its weights, a fresh head's included.
+        family: What it learns and is measured on.
+    """
+
+    model: LoadedModel
+    key: str
+    family: Family
+
+
 def load(session: Session) -> Loaded:
     """Load everything a run needs.
 
@@ -55,20 +72,48 @@ def load(session: Session) -> Loaded:
             spec.evaluation, mirror=workspace.mirror, data_folder=workspace.data_folder
         )
         examples, held_out = _load_examples(session)
-        model = load_model(
-            spec.model,
-            data_folder=workspace.data_folder,
-            device=session.device,
-            listener=session.listener,
-        )
+        model = _load_model(session)
         split = SplitModel(model.model)
-        values = describe_environment(session.device, model.dtype, spec.seed)
-        session.listener(EnvironmentSeen(values))
-        num_parameters = sum(value.numel() for value in model.model.parameters())
-        session.listener(
-            Logged("info", f"{spec.model.source}: {num_parameters:,} weights, {values['dtype']}")
-        )
         return Loaded(model, split, fingerprint(model.model), benchmarks, examples, held_out)
+
+
+def load_with_head(session: Session) -> LoadedHead:
+    """Load everything a run with a head other than causal-lm needs.
+
+    Raises:
+        DataError: When a task's examples cannot be found.
+        ModelError: When the model cannot be, or the head does not fit it.
+    """
+    # its metrics and readers are heavy, and most runs have no such head
+    from engine.supervised.catalogue import load_family  # noqa: PLC0415
+
+    with session.stage("load"):
+        family = load_family(
+            session.spec,
+            data_folder=session.workspace.data_folder,
+            mirror=session.workspace.mirror,
+        )
+        model = _load_model(session, FreshHead(family.num_labels, session.spec.seed))
+        return LoadedHead(model, fingerprint(model.model), family)
+
+
+def _load_model(session: Session, head: FreshHead = NO_HEAD) -> LoadedModel:
+    """Load the model, and announce what it is and what it runs on."""
+    spec = session.spec
+    model = load_model(
+        spec.model,
+        data_folder=session.workspace.data_folder,
+        device=session.device,
+        listener=session.listener,
+        head=head,
+    )
+    values = describe_environment(session.device, model.dtype, spec.seed)
+    session.listener(EnvironmentSeen(values))
+    num_parameters = sum(value.numel() for value in model.model.parameters())
+    session.listener(
+        Logged("info", f"{spec.model.source}: {num_parameters:,} weights, {values['dtype']}")
+    )
+    return model
 
 
 def _load_examples(session: Session) -> tuple[Examples, Examples]:

@@ -37,7 +37,7 @@ def measure_benchmarks(
     with session.stage("benchmarks", loaded.benchmarks.num_questions):
         scores = run_benchmarks(
             loaded.benchmarks,
-            installed.split,
+            installed.language,
             model=loaded.model.model,
             tokenizer=loaded.model.tokenizer,
             spec=session.spec.evaluation,
@@ -45,24 +45,25 @@ def measure_benchmarks(
             progress=session.progress("benchmarks"),
         )
     for score in scores:
-        _announce(session, score)
+        announce_score(session, score)
 
 
 def _measure_text(session: Session, installed: Installed, text: EvaluationText) -> None:
     with session.stage("evaluate", len(text.windows)):
         scores = evaluate_language_model(
-            installed.split,
+            installed.language,
             text.windows,
             batch_size=session.spec.evaluation.per_device_eval_batch_size,
             teacher=text.hidden,
-            teacher_logits=_TeacherHead(installed.split, installed.layers),
+            teacher_logits=_TeacherHead(installed.language, installed.layers),
             progress=session.progress("evaluate"),
         )
     for event in _score_events(session.spec, scores):
-        _announce(session, event)
+        announce_score(session, event)
 
 
-def _announce(session: Session, score: ScoreMeasured) -> None:
+def announce_score(session: Session, score: ScoreMeasured) -> None:
+    """Announce a score, and say it in the log."""
     session.listener(score)
     what = (
         score.metric if score.benchmark.startswith("text/") else f"{score.benchmark} {score.metric}"

@@ -11,6 +11,7 @@ from engine.events import FileWritten, Logged, MetricPoint
 from engine.initialize.catalogue import Installed, initialize
 from engine.initialize.error_report import ERROR_FILE, Errors, mean_errors, write_errors
 from engine.layers.head import SplitModel
+from engine.layers.headed import HeadedModel
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups, group_adapters
 from engine.layers.swap import LayerPlan, install
@@ -18,10 +19,10 @@ from engine.models.loading import LoadedModel
 from engine.result import measure_size
 from engine.session import Session, load_windows
 from engine.specs import DataAware, ElasticLoraAdapter
-from engine.stages.load import Loaded
+from engine.stages.load import Loaded, LoadedHead
 
 
-def start(session: Session, loaded: Loaded) -> tuple[Installed, RankGroups | None]:
+def start(session: Session, loaded: Loaded | LoadedHead) -> tuple[Installed, RankGroups | None]:
     """Install the layers the spec asks for and bring them to their start.
 
     Returns:
@@ -38,7 +39,8 @@ def start(session: Session, loaded: Loaded) -> tuple[Installed, RankGroups | Non
             groups = group_adapters(layers, spec.adapter)
             ranks = spec.adapter.reported_ranks(len(groups.members))
             apply_map(layers, groups.layer_map(layers, ranks, field="adapter.ranks"))
-        installed = Installed(model, SplitModel(model), layers)
+        kind = SplitModel if isinstance(loaded, Loaded) else HeadedModel
+        installed = Installed(model, kind(model), layers)
         errors = initialize(
             installed,
             spec.initialization,
