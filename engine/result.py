@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,13 +21,16 @@ from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import join, split
 from engine.quant.packing import pack, packed_size, unpack
+from engine.quant.ranges import asymmetric_grid, symmetric_grid
+from engine.quant.uniform import decode
 from engine.specs import FloatQuantizer, LoraAdapter, QuantizerSpec
 from engine.teacher.cache import Tensors, write_tensors
 
 BYTES_UNQUANTIZED = 2
-RESULT_FORMAT = "bitdial-result-3"
-READABLE_FORMATS = ("bitdial-result-2", RESULT_FORMAT)
-"""Older results have codes of one byte each, as (O, I)."""
+RESULT_FORMAT = "bitdial-result-4"
+READABLE_FORMATS = ("bitdial-result-2", "bitdial-result-3", RESULT_FORMAT)
+"""Results of version 2 have codes of one byte each, as (O, I); both older ones have the grid of
+uniform ranges again beside the ranges."""
 MAX_OTHER_CODES = 1e-3
 """Share of codes that may differ: ties that another device or thread count rounds otherwise."""
 
@@ -76,11 +80,11 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
 def save_result(path: Path, layers: Layers) -> None:
     """Write the result: codes and their grid, and what they came from.
 
-    For each quantized layer `codes`, packed without gaps, and either `step` (O, G) float32 and
-    `zero_point` (O, G) uint8, from which value = (code − zero_point) · step, or `levels` float32,
-    from which value = levels[code] · `ranges.scale`, whatever the start and the training were;
-    beside them adapters and ranges as trained, elastic ones at their largest rank. The codes
-    are those of the ranks the layers stand at. `read_weights` turns them back.
+    For each quantized layer `codes`, packed without gaps, and its ranges in float32 as trained:
+    with `levels` value = levels[code] · `ranges.scale`, else value = (code − zero point) · step of
+    the grid that the ranges stand for, whatever the start and the training were. Beside them the
+    adapters, elastic ones at their largest rank. The codes are those of the ranks the layers stand
+    at. `read_weights` turns them back.
 
     Raises:
         StorageError: When the file cannot be written.
@@ -151,11 +155,29 @@ def read_weights(path: Path) -> Tensors:
         CheckpointError: When the file is missing, damaged, or of an older version.
     """
     tensors = _read(path)
-    with safe_open(path, framework="pt") as file:
-        described = json.loads((file.metadata() or {}).get("layers", "null"))
-    if described is None:
-        raise CheckpointError(f"{path.name} is of an older version")
+    described = _read_described(path)
     return {name: _decode(tensors, name, **layer) for name, layer in described.items()}
+
+
+def read_widths(path: Path) -> dict[str, int]:
+    """Return the width of each quantized layer of a result, in the model's order.
+
+    Raises:
+        CheckpointError: When the file is missing, damaged, or of an older version.
+    """
+    return {name: int(layer["bits"]) for name, layer in _read_described(path).items()}
+
+
+def _read_described(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what a result says of each layer's codes."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = json.loads((file.metadata() or {}).get("layers", "null"))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
+    if not isinstance(described, dict):
+        raise CheckpointError(f"{path.name} is of an older version")
+    return described
 
 
 def _decode(tensors: Tensors, name: str, *, bits: int, shape: list[int]) -> Tensor:
@@ -166,8 +188,12 @@ def _decode(tensors: Tensors, name: str, *, bits: int, shape: list[int]) -> Tens
         scale = tensors[f"{name}/ranges.scale"]
         values = tensors[f"{name}/levels"][split(codes, scale.shape[1]).int()]
         return join(values * scale.unsqueeze(-1))
-    step, zero_point = (tensors[f"{name}/{key}"].unsqueeze(-1) for key in ("step", "zero_point"))
-    return join((split(codes, step.shape[1]).float() - zero_point.float()) * step)
+    if f"{name}/ranges.scale" in tensors:
+        grid = symmetric_grid(tensors[f"{name}/ranges.scale"], bits)
+    else:
+        low, extent = (tensors[f"{name}/ranges.{key}"] for key in ("low", "extent"))
+        grid = asymmetric_grid(low, extent, bits)
+    return join(decode(split(codes, grid.width.shape[1]), grid))
 
 
 def check_codes(path: Path, layers: Layers) -> None:

@@ -78,17 +78,8 @@ class UniformRanges(nn.Module, ABC):
         self.add_gradients(projection.project(gradient, weight, pair, grid), grid)
 
     def stored(self, grouped: Tensor) -> dict[str, Tensor]:
-        """Return what is saved of (O, G, g) weights: value = (code − zero_point) · step.
-
-        Returns:
-            `codes` (O, G, g) uint8, `step` (O, G) float32, `zero_point` (O, G) uint8.
-        """
-        grid = self.grid()
-        return {
-            "codes": encode(grouped, grid),
-            "step": grid.step,
-            "zero_point": grid.zero_point.to(torch.uint8),
-        }
+        """Return what is saved of (O, G, g) weights beside ranges: `codes` (O, G, g) uint8."""
+        return {"codes": encode(grouped, self.grid())}
 
 
 class AsymmetricRanges(UniformRanges):

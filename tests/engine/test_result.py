@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from engine.errors import CheckpointError
@@ -22,7 +23,13 @@ from engine.result import (
     read_weights,
     save_result,
 )
-from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, NormalFloatQuantizer
+from engine.specs import (
+    FloatQuantizer,
+    IntegerQuantizer,
+    NoAdapter,
+    NormalFloatQuantizer,
+    QuantizerSpec,
+)
 from tests.engine.tiny_layers import NO_LAYER, integer, lora, quantize, quantized_llama
 from tests.tiny_models import make_llama
 from tests.tolerances import assert_near
@@ -105,23 +112,59 @@ def test_a_tied_weight_weighs_once() -> None:
         assert measure_size(model, layers, quantizer).original_bytes == 2 * num_parameters
 
 
-def test_the_codes_are_the_result_even_where_the_start_changed_the_weights(tmp_path: Path) -> None:
-    """Codes, step and zero point alone give the rounded weights of a compensated start."""
-    _, layers = quantized_llama()
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_the_codes_are_the_result_even_where_the_start_changed_the_weights(
+    symmetric: bool, tmp_path: Path
+) -> None:
+    """Codes and ranges alone give the rounded weights of a compensated start."""
+    _, layers = quantized_llama(quantizer=integer(symmetric=symmetric))
     for layer in layers.values():
         layer.weight.data.mul_(1.1)  # what a data-aware start does: no longer the base model's
     path = tmp_path / "result.safetensors"
     save_result(path, layers)
     saved = load_file(path)
+    read = read_weights(path)
     for name, layer in layers.items():
         bits, packed_codes = layer.active_bits, saved[f"{name}/codes"]
         assert len(packed_codes) == -(-layer.weight.numel() * bits // 8)
-        codes = unpack(packed_codes, bits, count=layer.weight.numel()).view_as(layer.weight)
-        shifted = codes.view(len(codes), layer.num_groups, -1).float()
-        shifted = shifted - saved[f"{name}/zero_point"].float().unsqueeze(-1)
-        weight = (shifted * saved[f"{name}/step"].unsqueeze(-1)).view_as(codes)
-        torch.testing.assert_close(weight, effective(layer), rtol=1e-5, atol=1e-7)
-        assert torch.equal(read_weights(path)[name], weight)
+        torch.testing.assert_close(read[name], effective(layer), rtol=1e-5, atol=1e-7)
+
+
+def test_an_older_result_is_read_from_its_codes(tmp_path: Path) -> None:
+    """A file that has the grid once more beside the ranges gives the same weights."""
+    _, layers = quantized_llama()
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    for name, layer in layers.items():
+        grid = layer.ranges.grid()
+        tensors |= {f"{name}/step": grid.step, f"{name}/zero_point": grid.zero_point.byte()}
+    older = tmp_path / "older.safetensors"
+    save_file(tensors, older, {**metadata, "format": "bitdial-result-3"})
+    before, after = read_weights(older), read_weights(path)
+    assert all(torch.equal(before[name], after[name]) for name in layers)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("grid", ["integer", "symmetric", "normal-float"])
+def test_a_file_is_its_codes_and_its_ranges(bits: int, grid: str, tmp_path: Path) -> None:
+    """A result weighs bits · weights / 8 and its float32 ranges, within two hundredths."""
+    size, group = 256, 64
+    model = torch.nn.Sequential(torch.nn.Linear(size, size, bias=False))
+    quantizers: dict[str, QuantizerSpec] = {
+        "integer": IntegerQuantizer(bits=bits, group_size=group),
+        "symmetric": IntegerQuantizer(bits=bits, group_size=group, symmetry="symmetric"),
+        "normal-float": NormalFloatQuantizer(bits=bits, group_size=group),
+    }
+    path = tmp_path / "result.safetensors"
+    save_result(path, quantize(model, quantizers[grid], NoAdapter()))
+    numbers = 2 if grid == "integer" else 1
+    scales = size * (size // group) * numbers * 4
+    levels = 4 * 2**bits if grid == "normal-float" else 0
+    stored = size * size * bits / 8 + scales + levels
+    assert path.stat().st_size == pytest.approx(stored, rel=0.02)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -165,7 +208,7 @@ def test_the_result_file_holds_adapters_and_ranges(tmp_path: Path) -> None:
     restored = quantize(make_llama(), integer(), lora())
     load_result(path, restored)
     check_codes(path, restored)
-    assert len(load_file(path)) == 9 * len(layers)
+    assert len(load_file(path)) == 7 * len(layers)
     for name, layer in layers.items():
         assert torch.equal(effective(restored[name]), effective(layer))
 
