@@ -33,10 +33,12 @@ from engine.specs import (
 )
 from engine.teacher.targets import teacher_targets
 from engine.training import step as step_room
-from engine.training.objectives import IGNORED, Answers, build_mix
+from engine.training.batches import Microbatch, TrainingData
+from engine.training.learner import LanguageLearner
+from engine.training.objectives import IGNORED, Answers
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.rank_policy import RankPolicy
-from engine.training.step import Microbatch, StepRunner
+from engine.training.step import StepRunner
 from tests.benchmarks.setting import Setting
 
 PARTS = ("rounding", "forward", "loss", "backward", "projection", "optimizer")
@@ -75,11 +77,10 @@ class OwnStep:
         )
         optimizer = build_optimizer(layers, training)
         self._runner = StepRunner(
-            split,
+            LanguageLearner(split, training, TrainingData(windows, None, 1, setting.seed)),
             layers,
             optimizer,
             scheduler=build_scheduler(optimizer, training, 1),
-            mix=build_mix(training),
             max_grad_norm=training.max_grad_norm,
         )
         self.num_layers = len(layers)
@@ -139,7 +140,7 @@ def _build_microbatches(split: SplitModel, windows: Tensor) -> list[Microbatch]:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], runner: StepRunner) -> Iterator[None]:
+def _timed(seconds: dict[str, float], runner: StepRunner[Microbatch]) -> Iterator[None]:
     """Add up, while open, what the parts of a step take."""
     places: tuple[tuple[str, Any, str], ...] = (
         ("rounding", RoundedWeight, "hold"),
