@@ -10,7 +10,19 @@ import sys
 
 import typer
 
-from app.commands import demo, doctor, evaluate, leaderboard, parts, run, runs, search, submit, up
+from app.commands import (
+    demo,
+    doctor,
+    evaluate,
+    export,
+    leaderboard,
+    parts,
+    run,
+    runs,
+    search,
+    submit,
+    up,
+)
 from engine.errors import BitdialError, SpecError
 
 EXIT_FAILED = 1
@@ -29,6 +41,7 @@ app.command()(run.run)
 app.command()(submit.submit)
 app.command()(search.search)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(runs.app, name="runs")
 app.command()(leaderboard.leaderboard)
 app.command()(doctor.doctor)

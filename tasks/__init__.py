@@ -16,7 +16,8 @@ Rooms, in the order a run meets them:
   `processes.py` ties their lives together.
 - `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
   `fingerprint.py` sizes and hashes files; `pace.py` tells how long it will take.
-- `parents.py` finds what an attempt needs of the run it builds on.
+- `parents.py` finds what an attempt needs of the run it builds on; `exporting.py` what is written
+  of a run for other programs, and `export_process.py` is the process that writes it.
 - `failures.py` says what an exception means; `microbatch.py` makes do with less memory.
 - `runners/` knows one kind of run each; `foreground.py` carries a run out in the caller's process.
 

@@ -15,18 +15,19 @@ from contextlib import suppress
 PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent(parent: int | None = None) -> None:
+def die_with_parent(parent: int | None = None, *, number: signal.Signals = signal.SIGKILL) -> None:
     """Let the kernel kill this process when the thread that started it ends.
 
     Must be the first thing a child does; leaves at once where the parent is gone already.
 
     Args:
         parent: Process id the parent is expected to have; the present parent's where unknown.
+        number: What the kernel sends; a signal that can be caught lets the child tidy up.
     """
     if sys.platform != "linux":
         return
     expected = parent or os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != expected:
         os._exit(1)
 

@@ -40,8 +40,9 @@ class Subject(Spec):
 
     @property
     def is_baseline(self) -> bool:
-        """True for the 16-bit, untuned model."""
-        return isinstance(self.quantizer, FloatQuantizer) and isinstance(self.training, NoTraining)
+        """True for the 16-bit, untuned model; not where it starts from a saved adapter."""
+        untuned = isinstance(self.training, NoTraining) and isinstance(self.adapter, NoAdapter)
+        return isinstance(self.quantizer, FloatQuantizer) and untuned
 
     @property
     def bits(self) -> float:

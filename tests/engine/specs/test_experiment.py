@@ -127,3 +127,11 @@ def test_loftq_goes_with_any_grid_and_parallel_adapter(
     start = LoftQ()
     values = {"quantizer": quantizer, "adapter": adapter, "training": training}
     assert conflicts(**values, initialization=start) == {}
+
+
+def test_a_saved_adapter_makes_no_baseline() -> None:
+    """A 16-bit model that starts from a saved adapter is not what others are compared with."""
+    start = AdapterFolder(path="lora")
+    assert conflicts(adapter=LoraAdapter(), initialization=start) == {}
+    assert not ExperimentSpec(adapter=LoraAdapter(), initialization=start).is_baseline
+    assert ExperimentSpec().is_baseline
