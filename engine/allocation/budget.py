@@ -66,6 +66,20 @@ def fit_budget(scores: Scores, sizes: Mapping[str, int], bits: float) -> Allocat
     return Allocation(chosen, mean_bits(chosen, sizes), solution.cost, solution.bound)
 
 
+def check_layers(num_layers: int, bits: float) -> None:
+    """Make sure that there are layers enough to differ.
+
+    Raises:
+        SpecError: When a fraction is asked of a single layer.
+    """
+    if num_layers < 2 and bits != int(bits):
+        raise SpecError.at(
+            FIELD,
+            f"{bits} on the mean needs two layers or more, and one is selected; use {int(bits)} "
+            f"or {int(bits) + 1}",
+        )
+
+
 def _count_bits(num_weights: int, width: int) -> int:
     """Return what a layer takes of the budget: its codes.
 

@@ -1,6 +1,7 @@
 """The stages a run goes through, each a function of its session.
 
 Rooms: `load` (benchmarks and examples first, then the model), `teach` (the 16-bit model's answers,
-before anything is rounded), `start` (quantized layers in place and at their start), `measure`
-(scores of the model as it stands). `engine.experiment` and `engine.rank_search` put them in order.
+before anything is rounded), `widths` (how wide each layer is where bits are a fraction), `start`
+(quantized layers in place and at their start), `measure` (scores of the model as it stands).
+`engine.experiment` and `engine.rank_search` put them in order.
 """

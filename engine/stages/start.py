@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,10 +21,18 @@ from engine.result import measure_size
 from engine.session import Session, load_windows
 from engine.specs import DataAware, ElasticLoraAdapter
 from engine.stages.load import Loaded, LoadedHead
+from engine.stages.widths import choose_widths
 
 
-def start(session: Session, loaded: Loaded | LoadedHead) -> tuple[Installed, RankGroups | None]:
+def start(
+    session: Session, loaded: Loaded | LoadedHead, *, widths: Mapping[str, int] | None = None
+) -> tuple[Installed, RankGroups | None]:
     """Install the layers the spec asks for and bring them to their start.
+
+    Args:
+        session: The run.
+        loaded: What it works on; its model is changed in place.
+        widths: Width of each layer where that is known already; chosen where None.
 
     Returns:
         The model with its layers, at the ranks it reports, and the groups of an elastic adapter.
@@ -32,8 +41,10 @@ def start(session: Session, loaded: Loaded | LoadedHead) -> tuple[Installed, Ran
         SpecError: When what is asked does not fit the layers.
     """
     spec, model = session.spec, loaded.model.model
+    if widths is None:
+        widths = choose_widths(session, loaded)
     with session.stage("initialize"):
-        layers = install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed))
+        layers = install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed, widths))
         groups = None
         if isinstance(spec.adapter, ElasticLoraAdapter):
             groups = group_adapters(layers, spec.adapter)

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from engine.allocation.budget import Scores, fit_budget
+from engine.allocation.budget import Scores, check_layers, fit_budget
 from engine.allocation.fractions import mean_bits, spread_widths
 from engine.errors import SpecError
 
@@ -91,3 +91,11 @@ def test_a_budget_too_small() -> None:
     scores, sizes = some_scores(1, num_blocks=1, widths=range(3, 5))
     with pytest.raises(SpecError, match=r"2\.5 is below the lowest width .* at least 3"):
         fit_budget(scores, sizes, 2.5)
+
+
+def test_one_layer_cannot_differ() -> None:
+    """A fraction of a single layer is refused with the whole widths beside it."""
+    with pytest.raises(SpecError, match=r"2\.5 on the mean needs two layers .* use 2 or 3"):
+        check_layers(1, 2.5)
+    check_layers(2, 2.5)
+    check_layers(1, 3)
