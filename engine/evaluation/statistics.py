@@ -1,11 +1,20 @@
-"""Means whose standard errors know that tokens of one window depend. Start with `mean_of`."""
+"""Means whose standard errors know that tokens of one window depend. Start with `mean_of`.
+
+`bootstrapped` gives the error of what is no mean.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+RESAMPLINGS = 1000
+RESAMPLINGS_AT_ONCE = 50
 
 
 class Mean(NamedTuple):
@@ -34,3 +43,29 @@ def exponential(mean: Mean) -> Mean:
     value = math.exp(mean.value) if mean.value < math.log(1e300) else math.inf
     error = None if mean.standard_error is None else value * mean.standard_error
     return Mean(value, error, mean.num_samples)
+
+
+def bootstrapped(statistic: Callable[..., float], *columns: NDArray[Any], seed: int = 0) -> Mean:
+    """Return a statistic of examples with its standard error over 1,000 resamplings of them.
+
+    Args:
+        statistic: Maps as many arrays of N values as there are columns to a number.
+        columns: (N,) each, of the same examples.
+        seed: Seed of the resamplings.
+    """
+    from scipy import stats  # noqa: PLC0415  heavy, and only these scores need it
+
+    count, error = len(columns[0]), None
+    if count > 1:
+        found = stats.bootstrap(
+            columns,
+            statistic,
+            paired=True,
+            vectorized=False,
+            n_resamples=RESAMPLINGS,
+            batch=RESAMPLINGS_AT_ONCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+        error = float(found.standard_error)
+    return Mean(float(statistic(*columns)), error, count)

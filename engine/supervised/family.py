@@ -22,33 +22,40 @@ Progress = Callable[[int, int], None]
 
 
 class Rows(Protocol):
-    """Examples to train on, tokenized.
+    """Examples to train on, tokenized."""
 
-    Attributes:
-        lengths: (N,) int64, tokens of each row before padding.
-    """
-
-    lengths: Tensor
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) int64, tokens of each row before padding; a summary counts with its text."""
+        ...
 
     def batch(self, places: Tensor) -> Batch:
         """Return the rows at `places`, (B,) int64, as what the model's forward takes, on the CPU.
 
-        Every tensor is (B, T) int64, T the longest of these rows; a class is (B,), int64, or
-        float32 where it is a number to regress on.
+        Tokens are (B, T) int64, T the longest of these rows, filled up on the right with
+        `token_rows.padding_id`; classes and places are (B,) int64, a number to regress on (B,)
+        float32. Places of a summary's labels that do not count are −100.
         """
         ...
 
 
 class Family(Protocol):
-    """What a spec's head learns and is measured on; its data is read, no model is needed yet.
+    """What a spec's head learns and is measured on; its data is read, no model is needed yet."""
 
-    Attributes:
-        num_labels: Classes of a classification head, 1 for a regression; None for other heads.
-        num_questions: Examples `evaluate` goes through.
-    """
+    @property
+    def num_labels(self) -> int | None:
+        """Classes of a classification head, 1 for a regression; None for other heads."""
+        ...
 
-    num_labels: int | None
-    num_questions: int
+    @property
+    def num_questions(self) -> int:
+        """Examples `evaluate` goes through."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the run's log: where the data differs from the published."""
+        ...
 
     def training_rows(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Rows:
         """Return the task's training examples, without those held out, cut to `max_length` tokens.

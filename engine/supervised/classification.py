@@ -1,0 +1,192 @@
+"""GLUE: texts or pairs of texts, each with a class or a number. Start with `load_classification`.
+
+A head whose classes have GLUE's names in another order is read by name where it was not trained
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from engine.data.supervised_rows import Labelled
+from engine.data.supervised_tasks import GLUE
+from engine.errors import SpecError
+from engine.events import Phase, ScoreMeasured
+from engine.specs import EvaluationSpec, Subject
+from engine.supervised.family import Batch, Progress
+from engine.supervised.glue_metrics import Values, score_glue
+from engine.supervised.scoring import (
+    answering,
+    build_score,
+    context_limit,
+    fill_of,
+    moved,
+    told_beyond,
+)
+from engine.supervised.task_examples import TaskExamples, load_task_examples
+from engine.supervised.token_rows import (
+    MEASURED_LENGTH,
+    TRAINED_LENGTH,
+    Encoded,
+    encode,
+    iter_places,
+    padding_id,
+    row_limit,
+)
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Texts to learn the classes of.
+
+    Attributes:
+        encoded: N rows.
+        labels: (N,), int64 classes or float32 numbers.
+        fill: What rows are filled up with.
+    """
+
+    encoded: Encoded
+    labels: Tensor
+    fill: int
+
+    @property
+    def lengths(self) -> Tensor:
+        """(N,) int64."""
+        return self.encoded.tokens.lengths
+
+    def batch(self, places: Tensor) -> Batch:
+        """Return "input_ids" and the like with "labels", (B,)."""
+        return {**self.encoded.batch(places, fill=self.fill), "labels": self.labels[places]}
+
+
+@dataclass(frozen=True)
+class Classification:
+    """GLUE tasks of the same number of classes; `Family` has what each member is."""
+
+    num_labels: int
+    examples: TaskExamples[Labelled]
+
+    @property
+    def num_questions(self) -> int:
+        """Examples of all splits."""
+        return self.examples.num_questions
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the data differs from the published."""
+        return self.examples.notes
+
+    def training_rows(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> LabelledRows:
+        """Return the training examples; of a pair too long the longer text is cut first."""
+        texts = [example.texts for example in self.examples.training]
+        limit = row_limit(tokenizer, max_length, field=TRAINED_LENGTH)
+        encoded = encode(texts, tokenizer, max_length=limit)
+        labels = torch.tensor([example.label for example in self.examples.training])
+        is_regression = self.num_labels == 1
+        return LabelledRows(
+            encoded, labels if is_regression else labels.long(), padding_id(tokenizer)
+        )
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        spec: EvaluationSpec,
+        phase: Phase,
+        progress: Progress,
+    ) -> tuple[ScoreMeasured, ...]:
+        """Answer every split and score it by its task's metrics."""
+        scores: list[ScoreMeasured] = []
+        done = 0
+        for each in self.examples.measured:
+            outputs = _ask(
+                model,
+                tokenizer,
+                [example.texts for example in each.examples],
+                spec=spec,
+                told=told_beyond(progress, done, self.num_questions),
+            )
+            labels = np.array([example.label for example in each.examples])
+            found = score_glue(each.name, labels, self._read(outputs, model, each.name))
+            scores += (
+                build_score(each, metric, mean, phase=phase, limit=spec.benchmark_limit)
+                for metric, mean in found.items()
+            )
+            done += len(each.examples)
+        return tuple(scores)
+
+    def _read(self, outputs: Tensor, model: nn.Module, name: str) -> Values:
+        """Return the answer that (N, C) outputs give to each question, (N,)."""
+        if self.num_labels == 1:
+            return np.asarray(outputs[:, 0], dtype=np.float64)
+        order = None if self.examples.training else _find_order(model, GLUE[name].labels)
+        classes = outputs if order is None else outputs[:, order]
+        return np.asarray(classes.argmax(dim=1), dtype=np.float64)
+
+
+def load_classification(spec: Subject, *, data_folder: Path, mirror: Path | None) -> Classification:
+    """Read what a classification head learns and is asked.
+
+    Raises:
+        DataError: When a split cannot be read or its rows make no sense.
+        SpecError: When tasks of different numbers of classes are asked of one head.
+    """
+    trained = spec.training_task
+    names = dict.fromkeys([*([trained.task] if trained else []), *spec.measured_tasks])
+    examples = load_task_examples(GLUE, spec, data_folder=data_folder, mirror=mirror)
+    return Classification(_count_labels(tuple(names)), examples)
+
+
+def _count_labels(names: tuple[str, ...]) -> int:
+    counts = {name: len(GLUE[name].labels) or 1 for name in names}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(
+            f"{name} a number" if count == 1 else f"{name} {count} classes"
+            for name, count in counts.items()
+        )
+        raise SpecError.at(
+            "evaluation.benchmarks", f"one head cannot answer all: {told}; measure one kind at once"
+        )
+    return next(iter(counts.values()))
+
+
+def _ask(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[tuple[str, ...]],
+    *,
+    spec: EvaluationSpec,
+    told: Callable[[int], None],
+) -> Tensor:
+    """Return what the head puts out for N texts, (N, C) float32 on the CPU, in their order."""
+    limit = row_limit(tokenizer, context_limit(model, spec.max_length), field=MEASURED_LENGTH)
+    encoded = encode(texts, tokenizer, max_length=limit)
+    parts, places, done = [], [], 0
+    fill = fill_of(model, tokenizer)
+    with answering(model):
+        for chosen in iter_places(
+            encoded.tokens.lengths, batch_size=spec.per_device_eval_batch_size
+        ):
+            batch = moved(encoded.batch(chosen, fill=fill), model)
+            parts.append(model(**batch).logits.float().cpu())
+            places.append(chosen)
+            done += len(chosen)
+            told(done)
+    return torch.cat(parts)[torch.argsort(torch.cat(places))]
+
+
+def _find_order(model: nn.Module, names: tuple[str, ...]) -> Tensor | None:
+    """Return where the head has each of GLUE's classes; None where its names are others."""
+    known = getattr(getattr(model, "config", None), "label2id", None) or {}
+    places = {str(name).lower(): int(place) for name, place in known.items()}
+    if {*places} != {*names}:
+        return None
+    return torch.tensor([places[name] for name in names])
