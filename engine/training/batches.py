@@ -19,7 +19,24 @@ from engine.data.windows import iter_batches
 from engine.specs import QatTraining
 from engine.teacher.targets import Targets
 from engine.training.objectives import IGNORED, Answers
-from engine.training.step import Microbatch
+
+
+@dataclass(frozen=True)
+class Microbatch:
+    """Rows computed at once.
+
+    Attributes:
+        tokens: (B, T) int64; short rows are filled up on the right.
+        answers: For the N positions that count, row by row: all B·T of them where `kept` is None.
+        kept: (B, T) bool, the positions that count: those with something to learn, and none where
+            a row was filled up; None where all do.
+        num_tokens: Real tokens, for the speed; None for all of them.
+    """
+
+    tokens: Tensor
+    answers: Answers
+    kept: Tensor | None = None
+    num_tokens: int | None = None
 
 
 @dataclass(frozen=True)

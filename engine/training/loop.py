@@ -1,7 +1,7 @@
 """The training stage as a run sees it: steps, curves and checkpoints.
 
-What is computed per step stands in `step`, the order of the data in `batches`; here stand the
-events and resuming. Start with `train`.
+What is computed per step stands in `step`, what is learned in `learner`; here stand the events and
+resuming. Start with `train`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from engine.events import FileWritten, Listener, Logged, MetricPoint, Progressed, RanksSampled
-from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
 from engine.search.rank_history import HISTORY_FILE, RankHistory, save_history
 from engine.search.spaces import Ranks
 from engine.specs import QatTraining
 from engine.teacher.cache import Tensors
-from engine.training.batches import TrainingData, count_tokens, iter_steps
 from engine.training.checkpoints import Checkpoint
-from engine.training.objectives import build_mix
+from engine.training.learner import Learner, Part
 from engine.training.parameter_groups import (
     ADAPTERS,
     RANGES,
@@ -102,16 +100,18 @@ class _Sampled:
 
 
 def train(
-    split: SplitModel,
+    learner: Learner[Part],
     layers: Layers,
     spec: QatTraining,
     *,
-    data: TrainingData,
     place: Place,
     listener: Listener,
     policy: RankPolicy | None = None,
 ) -> None:
-    """Train adapters and ranges in place, going on from a checkpoint where one is given.
+    """Train adapters, ranges and a head in place, going on from a checkpoint where one is given.
+
+    The model stays in evaluation mode, without dropout: a step then follows from the seed and its
+    number alone, and not from how its batch is cut into microbatches.
 
     `policy` says which ranks of elastic adapters a step trains; the last step's stay applied.
 
@@ -120,10 +120,11 @@ def train(
         CheckpointError: When the checkpoint is not of this training.
         StorageError: When a checkpoint cannot be written.
     """
-    total = data.total_steps
-    optimizer = build_optimizer(layers, spec)
+    total = learner.total_steps
+    optimizer = build_optimizer(layers, spec, learner.head)
     scheduler = build_scheduler(optimizer, spec, total)
-    checkpoint = Checkpoint(named_trainables(layers), optimizer, scheduler, place.identity)
+    named = named_trainables(layers, learner.head)
+    checkpoint = Checkpoint(named, optimizer, scheduler, place.identity)
     sampled = _Sampled(policy)
     start = 0
     if place.resume_from is not None:
@@ -132,14 +133,13 @@ def train(
         sampled.restore(loaded.extra.get("losses"), start)
         listener(Logged("info", f"resumed from {place.resume_from.name} after step {start}"))
     runner = StepRunner(
-        split,
+        learner,
         layers,
         optimizer,
         scheduler=scheduler,
-        mix=build_mix(spec),
         max_grad_norm=spec.max_grad_norm,
     )
-    batches = iter_steps(spec, data, start, next(split.body.parameters()).device)
+    batches = learner.iter_steps(start)
     for step in range(start + 1, total + 1):
         rates = learning_rates(optimizer)
         microbatches = next(batches)
@@ -147,7 +147,9 @@ def train(
         result = runner.run(
             microbatches, UNCHANGED if policy is None else policy.layer_maps(layers, step)
         )
-        speed = count_tokens(microbatches) * len(result.losses) / (time.perf_counter() - began)
+        speed = (
+            learner.count_tokens(microbatches) * len(result.losses) / (time.perf_counter() - began)
+        )
         sampled.note(step, result.losses[-1])
         if step % spec.logging_steps == 0 or step == total:
             for key, value in _curve_values(result, rates, speed).items():

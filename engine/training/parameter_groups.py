@@ -1,8 +1,12 @@
-"""What trains at which rate: adapters at one, ranges at another. Start with `build_optimizer`."""
+"""What trains at which rate: adapters and a head at one, ranges at another.
+
+Start with `build_optimizer`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -14,11 +18,16 @@ from engine.layers.rounded_weight import RoundedWeight
 from engine.specs import QatTraining
 
 ADAPTERS, RANGES = "adapters", "ranges"
+NO_HEAD: Mapping[str, nn.Parameter] = MappingProxyType({})
 _SCHEDULERS = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
-def named_trainables(layers: Mapping[str, RoundedWeight]) -> dict[str, nn.Parameter]:
+def named_trainables(
+    layers: Mapping[str, RoundedWeight], head: Mapping[str, nn.Parameter] = NO_HEAD
+) -> dict[str, nn.Parameter]:
     """Return what an optimizer trains by "layer/part.name", in the model's order.
+
+    What is trained as it is comes last, as "head/name".
 
     An elastic adapter appears as the stretches that train together ("layer/adapter.a[8:12]"); they
     share memory with the whole.
@@ -31,30 +40,41 @@ def named_trainables(layers: Mapping[str, RoundedWeight]) -> dict[str, nn.Parame
         if layer.ranges is not None:
             ranges = layer.ranges.named_parameters()
             named |= {f"{layer_name}/ranges.{name}": value for name, value in ranges}
-    return named
+    return named | {f"head/{name}": value for name, value in head.items()}
 
 
-def list_wholes(layers: Mapping[str, RoundedWeight]) -> tuple[nn.Parameter, ...]:
-    """Return the parameters gradients are computed for: whole adapters first, then ranges."""
+def list_wholes(
+    layers: Mapping[str, RoundedWeight], head: Mapping[str, nn.Parameter] = NO_HEAD
+) -> tuple[nn.Parameter, ...]:
+    """Return the parameters gradients are computed for: whole adapters first, ranges, the head."""
     modules = [layer.adapter for layer in layers.values()]
     ranges = [layer.ranges for layer in layers.values()]
-    return tuple(
+    wholes = tuple(
         parameter
         for module in (*modules, *ranges)
         if module is not None
         for parameter in module.parameters()
         if parameter.requires_grad
     )
+    return (*wholes, *head.values())
 
 
-def build_optimizer(layers: Mapping[str, RoundedWeight], spec: QatTraining) -> AdamW:
+def build_optimizer(
+    layers: Mapping[str, RoundedWeight],
+    spec: QatTraining,
+    head: Mapping[str, nn.Parameter] = NO_HEAD,
+) -> AdamW:
     """Build AdamW with a group of adapters and, where their rate is not zero, one of ranges.
 
-    Ranges are never decayed: decay would pull the grid together whatever the data says.
+    A head trains with the adapters. Ranges are never decayed: decay would pull the grid together
+    whatever the data says.
     """
     named = named_trainables(layers)
     ranges = [value for name, value in named.items() if "/ranges." in name]
     adapters = [value for name, value in named.items() if "/adapter." in name]
+    for parameter in head.values():
+        parameter.requires_grad = True
+    adapters += head.values()
     for parameter in ranges:
         parameter.requires_grad = spec.range_learning_rate > 0
     groups = [

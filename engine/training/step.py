@@ -10,40 +10,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Generic
 
 import torch
-from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from engine.errors import Diverged
-from engine.layers.head import SplitModel
 from engine.layers.held_weight import HeldWeight
 from engine.layers.layer_map import LayerSetting, apply_map
 from engine.layers.rounded_weight import RoundedWeight
-from engine.training.objectives import IGNORED, Answers, Mix, loss_of_hidden
+from engine.training.learner import Learner, Part
 from engine.training.parameter_groups import list_wholes
 
 UNCHANGED: tuple[Mapping[str, LayerSetting], ...] = (MappingProxyType({}),)
 """The layers as they stand, as the only configuration of a step."""
-
-
-@dataclass(frozen=True)
-class Microbatch:
-    """Rows computed at once.
-
-    Attributes:
-        tokens: (B, T) int64; short rows are filled up on the right.
-        answers: For the N positions that count, row by row: all B·T of them where `kept` is None.
-        kept: (B, T) bool, the positions that count: those with something to learn, and none where
-            a row was filled up; None where all do.
-        num_tokens: Real tokens, for the speed; None for all of them.
-    """
-
-    tokens: Tensor
-    answers: Answers
-    kept: Tensor | None = None
-    num_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,34 +45,32 @@ class StepResult:
         return sum(self.losses) / len(self.losses)
 
 
-class StepRunner:
+class StepRunner(Generic[Part]):
     """Runs optimizer steps on a model's quantized layers.
 
     Attributes:
-        optimizer: Over adapters and ranges.
+        optimizer: Over adapters, ranges and what else the learner trains.
         scheduler: Advanced once per step.
     """
 
     def __init__(
         self,
-        split: SplitModel,
+        learner: Learner[Part],
         layers: Mapping[str, RoundedWeight],
         optimizer: AdamW,
         *,
         scheduler: LambdaLR,
-        mix: Mix,
         max_grad_norm: float | None,
     ) -> None:
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self._split = split
+        self._learner = learner
         self._layers = layers
-        self._mix = mix
         self._max_grad_norm = max_grad_norm if max_grad_norm is not None else math.inf
 
     def run(
         self,
-        microbatches: Sequence[Microbatch],
+        microbatches: Sequence[Part],
         configurations: Sequence[Mapping[str, LayerSetting]] = UNCHANGED,
     ) -> StepResult:
         """Take one step.
@@ -108,7 +87,9 @@ class StepRunner:
         for settings in configurations:
             apply_map(self._layers, settings)
             losses.append(self.backward(microbatches, share=1 / len(configurations)))
-        norm = torch.nn.utils.clip_grad_norm_(list_wholes(self._layers), self._max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            list_wholes(self._layers, self._learner.head), self._max_grad_norm
+        )
         if not all(map(math.isfinite, (*losses, float(norm)))):
             self._clear()
             raise Diverged(
@@ -123,26 +104,22 @@ class StepRunner:
         self._clear()
         return StepResult(tuple(losses), float(norm))
 
-    def backward(self, microbatches: Sequence[Microbatch], *, share: float = 1.0) -> float:
+    def backward(self, microbatches: Sequence[Part], *, share: float = 1.0) -> float:
         """Accumulate `share` times the gradients of the mean loss; return that loss."""
-        total = torch.zeros((), device=microbatches[0].tokens.device)
         held = self._hold()
-        for microbatch, mix in zip(microbatches, _weigh(microbatches, self._mix), strict=True):
+        losses = self._learner.iter_losses(microbatches)
+        parts = []
+        for number in range(1, len(microbatches) + 1):
             for weight in held:
-                weight.is_last = microbatch is microbatches[-1]
-            hidden = self._split.hidden(microbatch.tokens)
-            if microbatch.kept is None:
-                hidden = hidden.reshape(-1, hidden.shape[-1])
-            else:
-                hidden = hidden[microbatch.kept]
-            loss = loss_of_hidden(self._split, hidden, microbatch.answers, mix)
+                weight.is_last = number == len(microbatches)
+            loss = next(losses)
             torch.autograd.backward(loss * share)
-            total += loss.detach()
+            parts.append(loss.detach())
         for weight in held:
             weight.finish()
         for layer in self._layers.values():
             layer.release()
-        return float(total)
+        return float(sum(parts))
 
     def _hold(self) -> list[HeldWeight]:
         weights = [layer.hold(layer.weight.dtype, trains=True) for layer in self._layers.values()]
@@ -153,23 +130,3 @@ class StepRunner:
         for layer in self._layers.values():
             if layer.adapter is not None:
                 layer.adapter.clear_gradients()
-
-
-def _weigh(microbatches: Sequence[Microbatch], mix: Mix) -> tuple[Mix, ...]:
-    """Return the shares of each microbatch's mean losses in those of the whole batch.
-
-    A microbatch counts by its positions in the distillation and by its labels in the task loss, so
-    that rows of different lengths weigh the same however a batch is cut.
-    """
-    if len(microbatches) == 1:
-        return (mix,)
-    positions = [len(each.answers.labels) for each in microbatches]
-    labels = [int((each.answers.labels != IGNORED).sum()) for each in microbatches]
-    return tuple(
-        Mix(
-            mix.distillation * count / sum(positions),
-            mix.task * labeled / max(sum(labels), 1),
-            mix.temperature,
-        )
-        for count, labeled in zip(positions, labels, strict=True)
-    )

@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.data.example_windows import EncodedExamples
-from engine.layers.head import SplitModel
 from engine.teacher.targets import Targets
-from engine.training.batches import TrainingData, count_tokens, iter_steps
+from engine.training.batches import Microbatch, TrainingData, count_tokens, iter_steps
 from engine.training.objectives import IGNORED, Answers, build_mix, reference_loss
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.step import StepRunner
@@ -67,16 +66,15 @@ def test_a_batch_is_no_wider_than_its_longest_example(tmp_path: Path) -> None:
     assert count_tokens(microbatches) == int((LENGTHS - 1).sum())
 
 
-def make_runner(tiny: Tiny, objective: str) -> StepRunner:
+def make_runner(tiny: Tiny, objective: str) -> StepRunner[Microbatch]:
     """Build a runner of that objective."""
     spec = make_spec(objective=objective, warmup_ratio=0.0)
     optimizer = build_optimizer(tiny.layers, spec)
     return StepRunner(
-        SplitModel(tiny.model),
+        tiny.learner(spec),
         tiny.layers,
         optimizer,
         scheduler=build_scheduler(optimizer, spec, 3),
-        mix=build_mix(spec),
         max_grad_norm=None,
     )
 

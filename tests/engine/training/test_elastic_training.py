@@ -11,12 +11,10 @@ from torch import Tensor
 
 from engine.errors import Cancelled
 from engine.events import Event, FileWritten, MetricPoint, Progressed, RanksSampled
-from engine.layers.head import SplitModel
 from engine.layers.rank_groups import group_adapters
 from engine.search.rank_history import load_history
 from engine.specs import ElasticLoraAdapter
-from engine.training.batches import iter_steps
-from engine.training.objectives import build_mix
+from engine.training.batches import Microbatch, iter_steps
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.rank_policy import RankPolicy
 from engine.training.step import StepRunner
@@ -67,16 +65,15 @@ def test_at_full_rank_it_is_lora_bit_for_bit(tmp_path: Path, placement: str) -> 
     assert any(value.abs().sum() > 0 for name, value in found.items() if name.endswith(".b"))
 
 
-def make_runner(tiny: Tiny) -> StepRunner:
+def make_runner(tiny: Tiny) -> StepRunner[Microbatch]:
     """Build a runner with decay, whose rate does not change."""
     spec = make_spec(weight_decay=0.1, warmup_ratio=0.0, lr_scheduler_type="constant")
     optimizer = build_optimizer(tiny.layers, spec)
     return StepRunner(
-        SplitModel(tiny.model),
+        tiny.learner(spec),
         tiny.layers,
         optimizer,
         scheduler=build_scheduler(optimizer, spec, STEPS),
-        mix=build_mix(spec),
         max_grad_norm=1.0,
     )
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import Diverged
-from engine.layers.head import SplitModel
-from engine.training.batches import iter_steps
+from engine.training.batches import Microbatch, iter_steps
 from engine.training.objectives import build_mix, reference_loss
 from engine.training.parameter_groups import build_optimizer, build_scheduler, named_trainables
-from engine.training.step import Microbatch, StepRunner
+from engine.training.step import StepRunner
 from tests.engine.tiny_layers import disturb, gradients_of, integer
 from tests.engine.training.tiny_training import Tiny, make_spec, make_training
 from tests.tolerances import assert_near
@@ -25,16 +24,15 @@ QUANTIZERS = {
 }
 
 
-def make_runner(tiny: Tiny) -> StepRunner:
+def make_runner(tiny: Tiny) -> StepRunner[Microbatch]:
     """Build a runner at the spec's rates."""
     spec = make_spec(warmup_ratio=0.0)
     optimizer = build_optimizer(tiny.layers, spec)
     return StepRunner(
-        SplitModel(tiny.model),
+        tiny.learner(spec),
         tiny.layers,
         optimizer,
         scheduler=build_scheduler(optimizer, spec, 10),
-        mix=build_mix(spec),
         max_grad_norm=1.0,
     )
 

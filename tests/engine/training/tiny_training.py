@@ -18,6 +18,7 @@ from engine.layers.swap import Layers
 from engine.specs import AdapterSpec, QatTraining, QuantizerSpec
 from engine.teacher.targets import teacher_targets
 from engine.training.batches import TrainingData
+from engine.training.learner import LanguageLearner
 from engine.training.loop import Place, train
 from engine.training.rank_policy import RankPolicy
 from tests.engine.tiny_layers import integer, lora, quantize, some_tokens
@@ -53,18 +54,20 @@ class Tiny:
                 listener(event)
 
         place = Place(folder, identity, resume_from)
-        split = SplitModel(self.model)
         folder.mkdir(parents=True, exist_ok=True)
         train(
-            split,
+            self.learner(spec),
             self.layers,
             spec,
-            data=self.data,
             place=place,
             listener=listen,
             policy=policy,
         )
         return events
+
+    def learner(self, spec: QatTraining) -> LanguageLearner:
+        """Return what it learns."""
+        return LanguageLearner(SplitModel(self.model), spec, self.data)
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of every parameter by name."""
