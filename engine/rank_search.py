@@ -37,6 +37,7 @@ from engine.stages.load import Loaded, load
 from engine.stages.measure import measure
 from engine.stages.start import start
 from engine.stages.teach import EvaluationText, teach
+from engine.stages.widths import take_widths
 
 STAGE = "search"
 
@@ -143,7 +144,8 @@ def _prepare(session: Session, parent: ParentFiles) -> _Bench:
         raise CheckpointError("the result of the training run is gone; train it again")
     loaded = load(session)
     taught = teach(session, loaded, None)
-    installed, groups = start(session, loaded)
+    widths = take_widths(session, loaded, parent.result)
+    installed, groups = start(session, loaded, widths=widths)
     if groups is None:
         raise SpecError.at("parent", "has no elastic adapter; train one with adapter elastic-lora")
     load_result(parent.result, installed.layers)

@@ -296,19 +296,13 @@ def _adapter_tensors(name: str, pair: LoraPair, rank: int) -> Tensors:
 
 
 def _rounding_tensors(name: str, layer: RoundedWeight) -> Tensors:
-    """Return ranges, codes and grid of a layer; nothing where it is not quantized."""
+    """Return ranges, packed codes and grid of a layer; nothing where it is not quantized."""
     if layer.ranges is None:
         return {}
-    ranges = {f"{name}/ranges.{key}": value for key, value in layer.ranges.state_dict().items()}
-    return ranges | {f"{name}/{key}": value for key, value in _codes(layer).items()}
-
-
-def _codes(layer: RoundedWeight) -> Tensors:
-    """Return the packed codes and the grid of a layer; nothing where it is not quantized."""
-    if layer.ranges is None:
-        return {}
+    parts = {f"ranges.{key}": value for key, value in layer.ranges.state_dict().items()}
     stored = _stored(layer, layer.ranges)
-    return stored | {"codes": pack(stored["codes"], layer.ranges.bits)}
+    parts |= stored | {"codes": pack(stored["codes"], layer.ranges.bits)}
+    return {f"{name}/{key}": value for key, value in parts.items()}
 
 
 @torch.no_grad()

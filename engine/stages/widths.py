@@ -1,7 +1,8 @@
 """The width of each layer where bits are a fraction, before anything is rounded.
 
 By the published rule from names alone, or by how much each layer's rounding matters on calibration
-text. Who goes on from an earlier attempt takes its widths. Start with `choose_widths`.
+text. Who goes on from an earlier attempt takes its widths, who measures a finished run those of its
+result. Start with `choose_widths`.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 
 from engine.allocation.budget import Scores, check_layers, fit_budget
 from engine.allocation.fractions import Widths, mean_bits, spread_widths
 from engine.allocation.width_file import WIDTHS_FILE, WidthFile, find_widths, write_widths
 from engine.data.windows import spread
-from engine.errors import ModelError
+from engine.errors import CheckpointError, ModelError
 from engine.events import FileWritten, Logged
 from engine.layers.swap import LayerPlan, Users, find_targets
+from engine.result import read_widths
 from engine.sensitivity.gradient import Question, Sensitivity, measure_sensitivity
 from engine.session import Session, load_windows
 from engine.specs import FloatQuantizer
@@ -43,7 +46,7 @@ def choose_widths(session: Session, loaded: Loaded | LoadedHead) -> Widths:
     spec = session.spec.quantizer
     if isinstance(spec, FloatQuantizer) or not spec.is_mixed:
         return {}
-    targets = list_targets(session, loaded)
+    targets = _find_targets(session, loaded)
     if not targets:
         return {}
     sizes = {name: next(iter(users.values())).weight.numel() for name, users in targets.items()}
@@ -60,7 +63,26 @@ def choose_widths(session: Session, loaded: Loaded | LoadedHead) -> Widths:
     return found.layers
 
 
-def list_targets(session: Session, loaded: Loaded | LoadedHead) -> dict[str, Users]:
+def take_widths(session: Session, loaded: Loaded | LoadedHead, result: Path) -> Widths:
+    """Return the widths that the result of a run of the same spec has; nothing is measured.
+
+    Returns:
+        Width by layer; empty where the bits are a whole number.
+
+    Raises:
+        CheckpointError: When the file is damaged, or lacks a layer.
+    """
+    spec = session.spec.quantizer
+    if isinstance(spec, FloatQuantizer) or not spec.is_mixed:
+        return {}
+    widths = read_widths(result)
+    for name in _find_targets(session, loaded):
+        if name not in widths:
+            raise CheckpointError(f"{result.name} lacks the width of {name}")
+    return widths
+
+
+def _find_targets(session: Session, loaded: Loaded | LoadedHead) -> dict[str, Users]:
     """Return the layers a run is going to replace, by name."""
     spec = session.spec
     plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed)

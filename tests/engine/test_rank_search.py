@@ -26,7 +26,7 @@ from engine.layers.layer_map import apply_map, held
 from engine.layers.rank_groups import group_adapters
 from engine.layers.swap import LayerPlan, install
 from engine.rank_search import ParentFiles, run_rank_evaluation, run_rank_search
-from engine.result import load_extracted, load_result
+from engine.result import load_extracted, load_result, read_widths
 from engine.specs import (
     DataAware,
     DataSpec,
@@ -43,6 +43,7 @@ from engine.specs import (
     TaskData,
     resolve_child,
 )
+from engine.stages import widths
 from tests.engine.tiny_layers import some_tokens
 from tests.tiny_models import make_llama, save_llama
 
@@ -329,6 +330,45 @@ def test_a_data_aware_start_is_found_again(room: Room) -> None:
         device="cpu",
     )
     assert scores(found) == scores(events)
+
+
+@pytest.mark.parametrize("rule", ["first-layers", "sensitivity"])
+def test_a_mix_of_widths_is_taken_from_the_result(
+    room: Room, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measuring a run with a fraction of bits installs its widths again, without choosing any."""
+    text = DataSpec(source=str(room.text))
+    mixing: dict[str, Any] = {"rule": rule}
+    if rule == "sensitivity":
+        mixing |= {"data": text, "num_samples": 2, "max_length": 16}
+    quantizer = IntegerQuantizer.model_validate({"bits": 3.5, "group_size": 16, "mixing": mixing})
+    spec = room.training(quantizer=quantizer)
+    events = room.train(spec, rule)
+    parent = ParentFiles(room.folder / rule / "result.safetensors", None)
+    monkeypatch.setattr(widths, "_choose", None)
+    found: list[Event] = []
+    run_rank_evaluation(
+        resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [4, 4]}),
+        workspace=room.workspace(f"{rule} again"),
+        listener=found.append,
+        parent=parent,
+        device="cpu",
+    )
+    assert len(set(read_widths(parent.result).values())) > 1
+    assert read_widths(room.folder / f"{rule} again" / "result.safetensors") == read_widths(
+        parent.result
+    )
+    assert scores(found) == scores(events)
+
+
+def test_a_result_that_lacks_a_width_is_refused(room: Room) -> None:
+    """Widths of other layers are refused with the first layer that has none."""
+    quantizer = IntegerQuantizer(bits=3.5, group_size=16, include=("*q_proj",))
+    room.train(room.training(quantizer=quantizer), "fewer")
+    everywhere = room.training(quantizer=IntegerQuantizer(bits=3.5, group_size=16))
+    parent = ParentFiles(room.folder / "fewer" / "result.safetensors", None)
+    with pytest.raises(CheckpointError, match=r"lacks the width of .*layers\.0\.self_attn\.k_proj"):
+        room.search("fewer again", experiment=everywhere, parent=parent)
 
 
 def test_adapters_are_not_put_on_other_weights(room: Room, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from engine.result import (
     load_result,
     measure_size,
     read_weights,
+    read_widths,
     save_result,
 )
 from engine.specs import (
@@ -145,6 +146,22 @@ def test_an_older_result_is_read_from_its_codes(tmp_path: Path) -> None:
     save_file(tensors, older, {**metadata, "format": "bitdial-result-3"})
     before, after = read_weights(older), read_weights(path)
     assert all(torch.equal(before[name], after[name]) for name in layers)
+
+
+def test_widths_are_told_without_the_weights(tmp_path: Path) -> None:
+    """A result tells the width of every layer; one that does not say so is refused."""
+    _, layers = quantized_llama(quantizer=integer(bits=3))
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    assert read_widths(path) == {name: layer.active_bits for name, layer in layers.items()}
+    assert set(read_widths(path).values()) == {3}
+    silent, damaged = tmp_path / "silent.safetensors", tmp_path / "damaged.safetensors"
+    save_file(load_file(path), silent, {"format": "bitdial-result-2"})
+    damaged.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="is of an older version"):
+        read_widths(silent)
+    with pytest.raises(CheckpointError, match="missing or damaged"):
+        read_widths(damaged)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])

@@ -144,7 +144,7 @@ def test_better_than_the_first_layers(room: Room, measured: list[Event]) -> None
     assert mean_bits(published, sizes) > mean_bits(chosen, sizes)
 
     def total(widths: dict[str, int]) -> float:
-        return sum(scores[name][str(width)] for name, width in widths.items())
+        return sum(float(scores[name][str(width)]) for name, width in widths.items())
 
     assert total(chosen) < total(published)
 
