@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.estimates.selection import list_adapted, list_quantized
+from engine.estimates.selection import learns_from_weights, list_adapted, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import Workload, count_workload
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import LoftQ, NoAdapter, Subject
+from engine.specs import DataAware, LoftQ, NoAdapter, Subject
 
 FLOPS_PER_CORE = 4e10
 """Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
@@ -22,6 +22,8 @@ START_SECONDS = 8.0
 READ_BYTES_PER_SECOND = 3e8
 STEP_SECONDS_PER_WEIGHT = {"cpu": 1e-8, "cuda": 5e-11}
 """Rounding every weight once per step and projecting its gradient, on one core or a GPU."""
+COMPENSATION_SECONDS_PER_WEIGHT = {"cpu": 3e-7, "cuda": 1e-8}
+"""One more round of a data-aware start, on one core or a GPU."""
 CALIBRATION_PASSES = 6
 """Forward passes that a calibration token costs in a data-aware start, solving included."""
 LOFTQ_PRODUCTS = 20
@@ -86,7 +88,7 @@ def _train_seconds(spec: Subject, shapes: ModelShapes, work: Workload, speed: Sp
     if speed.train_tokens_per_second:
         return work.train_tokens / speed.train_tokens_per_second
     trained = list_quantized(spec, shapes) or list_adapted(spec, shapes)
-    num_trained = sum(layer.num_weights for layer in trained)
+    num_trained = sum(layer.num_weights for layer in trained) if learns_from_weights(spec) else 0
     num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
     products = work.train_tokens * (4 * num_multiplied + 2 * num_trained) / flops
@@ -101,10 +103,16 @@ def _rounding_seconds(layers: tuple[LayerShape, ...], speed: SpeedBasis) -> floa
 
 
 def _decomposing_seconds(spec: Subject, shapes: ModelShapes, speed: SpeedBasis) -> float:
-    """Return the time of LoftQ's rounds: thin products and a rounding of every adapted layer."""
-    if not isinstance(spec.initialization, LoftQ) or isinstance(spec.adapter, NoAdapter):
+    """Return the time of rounding and fitting parallel adapters in turn."""
+    if isinstance(spec.adapter, NoAdapter) or spec.adapter.placement == "absorbed":
         return 0.0
     layers = list_adapted(spec, shapes)
+    if isinstance(spec.initialization, DataAware):
+        cores = speed.num_cores if speed.device == "cpu" else 1
+        weights = sum(layer.num_weights for layer in layers) * (spec.initialization.iterations - 1)
+        return weights * COMPENSATION_SECONDS_PER_WEIGHT[speed.device] / cores
+    if not isinstance(spec.initialization, LoftQ):
+        return 0.0
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
     num_weights = sum(layer.num_weights for layer in layers)
     products = 2 * LOFTQ_PRODUCTS * num_weights * spec.adapter.max_rank / flops

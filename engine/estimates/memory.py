@@ -10,12 +10,24 @@ the mapped float16 file 0.27 GB), evaluation of 4 × 256 tokens 1.36 GB (estimat
 
 from __future__ import annotations
 
-from engine.estimates.selection import list_adapted, list_quantized, num_groups
+from engine.estimates.selection import (
+    learns_from_weights,
+    list_adapted,
+    list_quantized,
+    num_groups,
+)
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import count_workload, longest_row
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, QatTraining, Subject
+from engine.specs import (
+    DataAware,
+    FloatQuantizer,
+    IntegerQuantizer,
+    NoAdapter,
+    QatTraining,
+    Subject,
+)
 
 INTERPRETER_BYTES = 400_000_000
 FLOAT32_BYTES = 4
@@ -27,6 +39,8 @@ TARGET_BYTES_PER_TOKEN = 384
 """64 teacher tokens of 4 bytes with log-probabilities of 2."""
 TRAINED_COPIES = 5
 """Parameter, gradient, both moments of Adam, and the optimizer's scratch."""
+SHARED_INPUT_KINDS = frozenset({"k_proj", "v_proj", "up_proj", "key", "value", "k", "v", "wi_1"})
+"""Layers that read what another of their block reads, and share its moments."""
 BLOCK_EXTRAS = 6
 """Hidden-sized tensors a block keeps beside the inputs and outputs of its layers."""
 
@@ -44,6 +58,7 @@ def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) ->
         "rounded_weights": multiplied * sum(layer.num_weights for layer in rounded),
         "weight_gradients": _gradient_bytes(spec, rounded),
         "trained": _trained_bytes(spec, shapes),
+        "calibration": _calibration_bytes(spec, shapes),
         "activations": _activation_bytes(spec, shapes, stored),
         "predictions": _prediction_bytes(spec, shapes, stored),
     }
@@ -56,24 +71,35 @@ def _rounded(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
 
 def _gradient_bytes(spec: Subject, rounded: tuple[LayerShape, ...]) -> int:
     """Return what dense gradients take: all at once over microbatches, else a layer's at a time."""
-    if not isinstance(spec.training, QatTraining) or not rounded:
+    if not isinstance(spec.training, QatTraining) or not learns_from_weights(spec) or not rounded:
         return 0
     sizes = [FLOAT32_BYTES * layer.num_weights for layer in rounded]
     return sum(sizes) if spec.training.gradient_accumulation_steps > 1 else 3 * max(sizes)
 
 
 def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
-    """Return adapters and ranges in float32 with gradients and moments."""
-    num_trained = 0
+    """Return adapters and ranges in float32 with gradients and moments; scales of codebooks."""
+    num_trained = num_scales = 0
     if not isinstance(spec.quantizer, FloatQuantizer):
-        groups = (num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
-        per_group = 2 if isinstance(spec.quantizer, IntegerQuantizer) else 1
-        num_trained += per_group * sum(groups)
+        count = sum(num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
+        if isinstance(spec.quantizer, IntegerQuantizer):
+            num_trained += (2 if spec.quantizer.has_zero_points else 1) * count
+        else:
+            num_scales = count
     if not isinstance(spec.adapter, NoAdapter):
         sides = (each.out_features + each.in_features for each in list_adapted(spec, shapes))
         num_trained += spec.adapter.max_rank * sum(sides)
     copies = TRAINED_COPIES if isinstance(spec.training, QatTraining) else 1
-    return FLOAT32_BYTES * num_trained * copies
+    return FLOAT32_BYTES * (num_trained * copies + num_scales)
+
+
+def _calibration_bytes(spec: Subject, shapes: ModelShapes) -> int:
+    """Return the moments of the layers' inputs, all of which a data-aware start holds at once."""
+    if not isinstance(spec.initialization, DataAware):
+        return 0
+    layers = (layer for layer in list_quantized(spec, shapes) if not layer.is_embedding)
+    observed = (each for each in layers if split_name(each.name).kind not in SHARED_INPUT_KINDS)
+    return FLOAT32_BYTES * sum(each.in_features**2 for each in observed)
 
 
 def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:

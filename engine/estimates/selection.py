@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine.layer_patterns import is_selected
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import FloatQuantizer, NoAdapter, Subject
+from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, QatTraining, Subject
 from engine.specs.quantizer import DEFAULT_EXCLUDE, WeightQuantizer
 
 
@@ -43,6 +43,14 @@ def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
         and len(_names(layer, shapes)) == 1
         and is_selected(layer.name, spec.adapter.target_modules, exclude)
     )
+
+
+def learns_from_weights(spec: Subject) -> bool:
+    """Whether training needs the gradient of rounded weights: for ranges or absorbed adapters."""
+    if not isinstance(spec.training, QatTraining):
+        return False
+    is_absorbed = not isinstance(spec.adapter, NoAdapter) and spec.adapter.placement == "absorbed"
+    return is_absorbed or isinstance(spec.quantizer, IntegerQuantizer)
 
 
 def num_groups(layer: LayerShape, quantizer: WeightQuantizer) -> int:

@@ -60,6 +60,27 @@ def test_memory_grows_with_what_is_asked(shapes: ModelShapes) -> None:
     assert baseline.peak_memory_bytes < base
 
 
+def test_frozen_codebooks_need_no_gradient_of_weights(shapes: ModelShapes) -> None:
+    """Training beside NormalFloat weights keeps no gradient of them, and takes less time."""
+    beside = ("adapter.placement=parallel",)
+    integer = predict(shapes, *beside)
+    codebook = predict(shapes, *beside, "quantizer={grid: normal-float, bits: 3}")
+    assert integer.memory_parts["weight_gradients"] > 0
+    assert codebook.memory_parts["weight_gradients"] == 0
+    assert codebook.seconds_parts["train"] < integer.seconds_parts["train"]
+
+
+def test_a_data_aware_start_holds_moments_and_goes_in_rounds(shapes: ModelShapes) -> None:
+    """Moments are four matrices a block here, shared inputs once; more rounds take longer."""
+    start = ("initialization.method=data-aware", "adapter.placement=parallel")
+    found = predict(shapes, *start)
+    per_block = 3 * 576**2 + 1536**2
+    assert found.memory_parts["calibration"] == 4 * 30 * per_block
+    assert predict(shapes).memory_parts["calibration"] == 0
+    longer = predict(shapes, *start, "initialization.iterations=6")
+    assert longer.seconds_parts["initialize"] > found.seconds_parts["initialize"]
+
+
 def test_gpu_counts_the_device_alone(shapes: ModelShapes) -> None:
     """On a GPU neither the interpreter nor mapped files count, and weights take 16 bits."""
     found = predict(shapes, speed=SpeedBasis(device="cuda"))
