@@ -9,8 +9,9 @@ saved adapter?), `estimates/` (size, memory and time before launch; no torch), `
 shapes, names), `data/` (text as windows of tokens), `export/` (results in other programs' formats),
 `quant/` (tensor arithmetic), `layers/` (what stands in for a linear layer), `initialize/` (where
 training starts from), `teacher/` (the 16-bit model's targets), `training/` (the loop),
-`evaluation/` (what is measured), `search/` (choosing ranks; no torch), `sensitivity/` (how much the
-rounding of a layer matters), `allocation/` (which layer gets how many bits; no torch).
+`evaluation/` (what is measured), `supervised/` (what other heads learn and are measured on),
+`search/` (choosing ranks; no torch), `sensitivity/` (how much the rounding of a layer matters),
+`allocation/` (which layer gets how many bits; no torch).
 
 The package itself imports nothing. Start with `experiment.py`.
 """
