@@ -17,7 +17,8 @@ class Estimate:
     """What a run will need and give.
 
     Attributes:
-        total_bytes: Bytes of the result; exact.
+        total_bytes: Bytes of the result; exact, but for widths that are yet to be measured, which
+            count with their mean.
         original_bytes: Bytes of the model with 16 bits everywhere; exact.
         effective_bits: Bits per weight of the quantized layers, scales and zero points counted.
         size_parts: `total_bytes` by part.

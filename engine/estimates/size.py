@@ -1,4 +1,7 @@
-"""What the compressed model will weigh, exactly: the sum a saved checkpoint would have.
+"""What the compressed model will weigh: the sum a saved checkpoint would have, exactly.
+
+One thing is known only once it was measured: which layers get more bits by sensitivity. Then every
+layer counts with the mean, and codes come to no more than that.
 
 Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
 and exist on asymmetric integer grids only; all else is 16 bits. Absorbed adapters vanish into the
@@ -9,11 +12,15 @@ The same sum as `engine.result` takes from the real model. Start with `estimate_
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
+from engine.allocation.fractions import spread_widths
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
-from engine.models.shapes import ModelShapes
-from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, Subject
+from engine.models.shapes import LayerShape, ModelShapes
+from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, QuantizerSpec, Subject
+from engine.specs.quantizer import BySensitivity, WeightQuantizer
 
 BYTES_UNQUANTIZED = 2
 SCALE_BYTES = 2
@@ -29,11 +36,13 @@ class SizeEstimate:
             where there are none.
         parts: Bytes of "weights", "scales", "zero_points", "unquantized" and, where they stay,
             "adapters".
+        is_exact: False where widths are yet to be measured, so that the mean stands for them.
     """
 
     original_bytes: int
     effective_bits: float
     parts: dict[str, int]
+    is_exact: bool = True
 
     @property
     def total_bytes(self) -> int:
@@ -42,16 +51,15 @@ class SizeEstimate:
 
 
 def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
-    """Count the bytes of the result; shared weights count once."""
+    """Count the bytes of the result; shared weights count once.
+
+    Raises:
+        SpecError: When a fraction of bits is too small for so few blocks.
+    """
     layers = list_quantized(spec, shapes)
     parts = {"weights": 0, "scales": 0, "zero_points": 0, "unquantized": 0}
     if not isinstance(spec.quantizer, FloatQuantizer):
-        bits = int(spec.quantizer.bits)
-        groups = [num_groups(layer, spec.quantizer) for layer in layers]
-        parts["weights"] = sum(_packed(layer.num_weights, bits) for layer in layers)
-        parts["scales"] = sum(groups) * SCALE_BYTES
-        if spec.quantizer.has_zero_points:
-            parts["zero_points"] = sum(_packed(count, bits) for count in groups)
+        parts |= _quantized_bytes(spec.quantizer, layers)
     num_quantized = sum(layer.num_weights for layer in layers)
     stored = sum(parts.values())
     adapters = _count_parallel(spec, shapes) * BYTES_UNQUANTIZED
@@ -62,7 +70,36 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
         original_bytes=shapes.num_parameters * BYTES_UNQUANTIZED,
         effective_bits=8 * stored / num_quantized if num_quantized else 16.0,
         parts=parts,
+        is_exact=not _is_measured(spec.quantizer),
     )
+
+
+def _quantized_bytes(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> dict[str, int]:
+    """Return the bytes of codes, scales and zero points."""
+    widths = _list_widths(spec, layers)
+    groups = [num_groups(layer, spec) for layer in layers]
+    zero_points = groups if spec.has_zero_points else [0] * len(groups)
+    weights = [layer.num_weights for layer in layers]
+    return {
+        "weights": sum(map(_packed, weights, widths)),
+        "scales": sum(groups) * SCALE_BYTES,
+        "zero_points": sum(map(_packed, zero_points, widths)),
+    }
+
+
+def _list_widths(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> list[float]:
+    """Return the width of each layer; the mean for all where it is yet to be measured."""
+    if _is_measured(spec):
+        return [spec.bits] * len(layers)
+    widths = spread_widths({layer.name: layer.num_weights for layer in layers}, spec.bits)
+    return [widths[layer.name] for layer in layers]
+
+
+def _is_measured(spec: QuantizerSpec) -> bool:
+    """Whether widths follow from what a run measures."""
+    if isinstance(spec, FloatQuantizer):
+        return False
+    return spec.is_mixed and isinstance(spec.mixing, BySensitivity)
 
 
 def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
@@ -80,6 +117,6 @@ def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
     )
 
 
-def _packed(count: int, bits: int) -> int:
+def _packed(count: int, bits: float) -> int:
     """Return the bytes of so many codes, the last byte filled up."""
-    return -(-count * bits // 8)
+    return ceil(count * Fraction(str(bits)) / 8)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedModel
 
+from engine.allocation.fractions import spread_widths
+from engine.errors import SpecError
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.estimates.size import estimate_size
-from engine.layers.swap import LayerPlan, install
+from engine.layers.swap import LayerPlan, find_targets, install
 from engine.models.conv1d import replace_conv1d
 from engine.models.shapes import ModelShapes, read_shapes
 from engine.result import measure_size
-from engine.specs import ExperimentSpec, ModelSpec, resolve
+from engine.specs import ExperimentSpec, FloatQuantizer, ModelSpec, resolve
 from tests.tiny_models import make_gpt2, make_llama, save
 
 MODELS = {
@@ -29,6 +33,11 @@ CHOICES = [
     ("quantizer.exclude=[lm_head]", "quantizer.bits=8"),
     ("quantizer.include=['*.1.*']", "quantizer.bits=7"),
     ("quantizer.grid=normal-float", "quantizer.bits=3"),
+    ("quantizer.grid=loftq-uniform", "quantizer.bits=2", "quantizer.granularity=tensor"),
+    ("quantizer.bits=3.5",),
+    ("quantizer.bits=6.3", "quantizer.exclude=[]"),
+    ("quantizer.bits=7", "quantizer.symmetry=symmetric"),
+    ("quantizer.grid=normal-float", "quantizer.bits=3.01", "quantizer.exclude=['*.q_proj']"),
 ]
 
 
@@ -43,6 +52,17 @@ def shapes_of(name: str, folder: Path) -> ModelShapes:
     return read_shapes(ModelSpec(source=str(folder)), data_folder=folder)
 
 
+def plan_of(spec: ExperimentSpec, model: PreTrainedModel) -> LayerPlan:
+    """Return what a run would install, widths by the published rule included."""
+    assert not isinstance(spec.quantizer, FloatQuantizer)
+    plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed)
+    sizes = {
+        name: next(iter(users.values())).weight.numel()
+        for name, users in find_targets(model, plan).items()
+    }
+    return replace(plan, bits=spread_widths(sizes, spec.quantizer.bits))
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("overrides", CHOICES, ids=" ".join)
 def test_equals_the_real_model(name: str, overrides: tuple[str, ...], tmp_path: Path) -> None:
@@ -51,7 +71,7 @@ def test_equals_the_real_model(name: str, overrides: tuple[str, ...], tmp_path: 
     shapes = shapes_of(name, tmp_path)
     model = MODELS[name]()
     replace_conv1d(model)
-    layers = install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed))
+    layers = install(model, plan_of(spec, model))
     measured, expected = measure_size(model, layers, spec.quantizer), estimate_size(spec, shapes)
     assert expected.parts == measured.parts
     assert expected.total_bytes == measured.total_bytes
@@ -83,6 +103,26 @@ def test_effective_bits(overrides: tuple[str, ...], expected: float, tmp_path: P
     """Effective bits are the code, and scale and zero point shared by a group."""
     size = estimate_size(spec_of(*overrides), shapes_of("llama", tmp_path))
     assert size.effective_bits == pytest.approx(expected)
+
+
+def test_the_mean_stands_for_what_is_yet_to_be_measured(tmp_path: Path) -> None:
+    """Widths by sensitivity count with their mean, and the size says that it is not exact."""
+    shapes = shapes_of("llama", tmp_path)
+    measured = ("quantizer.mixing.rule=sensitivity",)
+    size = estimate_size(spec_of("quantizer.bits=2.5", *measured), shapes)
+    assert size.effective_bits == pytest.approx(2.5 + (16 + 2.5) / 32, rel=1e-3)
+    low, high = (
+        estimate_size(spec_of(f"quantizer.bits={bits}", *measured), shapes) for bits in (2, 3)
+    )
+    assert low.total_bytes < size.total_bytes < high.total_bytes
+    assert (low.is_exact, size.is_exact, high.is_exact) == (True, False, True)
+    assert estimate_size(spec_of("quantizer.bits=3.5"), shapes).is_exact
+
+
+def test_too_few_blocks_have_no_size(tmp_path: Path) -> None:
+    """A fraction that no block can show is refused rather than estimated."""
+    with pytest.raises(SpecError, match=r"2\.5 of 2 blocks"):
+        estimate_size(spec_of("quantizer.bits=2.5"), shapes_of("llama", tmp_path))
 
 
 def test_more_bits_weigh_more(tmp_path: Path) -> None:
