@@ -99,8 +99,8 @@ def _scaled(weight: Tensor, pair: LowRank | None, grid: Grid, rows: slice) -> Te
     return grouped.sub_(part.lower).mul_(grid.top / part.width)
 
 
-def iter_rows(weight: Tensor) -> Iterator[slice]:
-    """Cut the rows into blocks of about `BLOCK_WEIGHTS` weights."""
-    rows = max(1, BLOCK_WEIGHTS // weight.shape[1])
+def iter_rows(weight: Tensor, block_weights: int | None = None) -> Iterator[slice]:
+    """Cut the rows into blocks of about so many weights, `BLOCK_WEIGHTS` where not said."""
+    rows = max(1, (block_weights or BLOCK_WEIGHTS) // weight.shape[1])
     for start in range(0, weight.shape[0], rows):
         yield slice(start, min(start + rows, weight.shape[0]))

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.layers import codebook_scales
 from engine.layers.codebook_scales import CodebookScales
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.swap import LayerPlan, install
-from engine.quant import projection
 from engine.quant.grouping import join, split
 from engine.quant.normal_float import fake_quantize
 from engine.specs import LoraAdapter, NoAdapter, NormalFloatQuantizer
@@ -41,7 +41,7 @@ def test_the_held_weight_is_the_effective_one(
     bits: int, placement: Placement | None, block_weights: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fast weight, row by row or all at once, equals the differentiable one."""
-    monkeypatch.setattr(projection, "BLOCK_WEIGHTS", block_weights)
+    monkeypatch.setattr(codebook_scales, "BLOCK_WEIGHTS", block_weights)
     rounded = make_layer(placement, bits=bits).rounded
     held = rounded.hold(torch.float32, trains=False)
     assert held is not None
