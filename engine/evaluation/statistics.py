@@ -45,11 +45,14 @@ def exponential(mean: Mean) -> Mean:
     return Mean(value, error, mean.num_samples)
 
 
-def bootstrapped(statistic: Callable[..., float], *columns: NDArray[Any], seed: int = 0) -> Mean:
+def bootstrapped(
+    statistic: Callable[..., NDArray[Any]], *columns: NDArray[Any], seed: int = 0
+) -> Mean:
     """Return a statistic of examples with its standard error over 1,000 resamplings of them.
 
     Args:
-        statistic: Maps as many arrays of N values as there are columns to a number.
+        statistic: Maps as many arrays (..., N) as there are columns to (...) numbers; called with
+            `axis=-1`.
         columns: (N,) each, of the same examples.
         seed: Seed of the resamplings.
     """
@@ -61,11 +64,11 @@ def bootstrapped(statistic: Callable[..., float], *columns: NDArray[Any], seed: 
             columns,
             statistic,
             paired=True,
-            vectorized=False,
+            vectorized=True,
             n_resamples=RESAMPLINGS,
             batch=RESAMPLINGS_AT_ONCE,
             method="percentile",
             rng=np.random.default_rng(seed),
         )
         error = float(found.standard_error)
-    return Mean(float(statistic(*columns)), error, count)
+    return Mean(float(statistic(*columns, axis=-1)), error, count)

@@ -1,21 +1,20 @@
 """GLUE's metrics, task by task, as published (Wang et al., 2018, arXiv:1804.07461, table 1).
 
 Accuracy, and besides F1 for mrpc and qqp; Matthews' correlation alone for cola; Pearson's and
-Spearman's for stsb. The numbers are scikit-learn's and SciPy's, as fractions. A correlation of
-values that are all the same is 0, as in scikit-learn. Start with `score_glue`.
+Spearman's for stsb; all as fractions. Formulas are written for many resamplings at once, and equal
+scikit-learn's and SciPy's; a correlation of values that are all the same is 0. Start with
+`score_glue`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn import metrics
 
 from engine.evaluation.statistics import Mean, bootstrapped, mean_of
 
@@ -32,33 +31,50 @@ def _accuracy(labels: Values, answers: Values) -> Mean:
 
 
 def _f1(labels: Values, answers: Values) -> Mean:
-    return bootstrapped(_positive_f1, labels, answers)
+    return bootstrapped(positive_f1, labels, answers)
 
 
 def _matthews(labels: Values, answers: Values) -> Mean:
-    return bootstrapped(metrics.matthews_corrcoef, labels, answers)
+    return bootstrapped(matthews, labels, answers)
 
 
 def _pearson(labels: Values, answers: Values) -> Mean:
-    return bootstrapped(_correlation(stats.pearsonr), labels, answers)
+    return bootstrapped(pearson, labels, answers)
 
 
 def _spearman(labels: Values, answers: Values) -> Mean:
-    return bootstrapped(_correlation(stats.spearmanr), labels, answers)
+    return bootstrapped(spearman, labels, answers)
 
 
-def _positive_f1(labels: Values, answers: Values) -> float:
-    """F1 of class 1, the positive one; 0 where neither has it."""
-    return float(metrics.f1_score(labels, answers, zero_division=0.0))
+def positive_f1(labels: Values, answers: Values, *, axis: int) -> Values:
+    """Return F1 of class 1 along `axis`; 0 where neither labels nor answers have it."""
+    both, either = (labels * answers).sum(axis=axis), (labels + answers).sum(axis=axis)
+    return _quotient(2 * both, either)
 
 
-def _correlation(measure: Callable[[Values, Values], Any]) -> Callable[[Values, Values], float]:
-    def correlate(labels: Values, answers: Values) -> float:
-        if len(labels) < 2 or np.ptp(labels) == 0 or np.ptp(answers) == 0:
-            return 0.0
-        return float(measure(labels, answers).statistic)
+def matthews(labels: Values, answers: Values, *, axis: int) -> Values:
+    """Return Matthews' correlation of classes 0 and 1 along `axis`: Pearson's of the same."""
+    return pearson(labels, answers, axis=axis)
 
-    return correlate
+
+def pearson(labels: Values, answers: Values, *, axis: int) -> Values:
+    """Return Pearson's correlation along `axis`."""
+    centered = [values - values.mean(axis=axis, keepdims=True) for values in (labels, answers)]
+    left, right = centered
+    spread = np.sqrt((left**2).sum(axis=axis) * (right**2).sum(axis=axis))
+    return _quotient((left * right).sum(axis=axis), spread)
+
+
+def spearman(labels: Values, answers: Values, *, axis: int) -> Values:
+    """Return Spearman's correlation along `axis`: Pearson's of the ranks, ties in the middle."""
+    ranks = [stats.rankdata(values, axis=axis) for values in (labels, answers)]
+    return pearson(*ranks, axis=axis)
+
+
+def _quotient(above: Values, below: Values) -> Values:
+    """Divide; 0 where there is nothing to divide by."""
+    is_there = below > 0
+    return np.where(is_there, above / np.where(is_there, below, 1), 0.0)
 
 
 METRICS: Mapping[str, Callable[[Values, Values], Mean]] = MappingProxyType(

@@ -1,0 +1,1 @@
+"""Tests of what heads other than causal-lm learn and are measured on."""
