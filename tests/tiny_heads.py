@@ -76,9 +76,10 @@ def _bart(**values: Any) -> PreTrainedConfig:
 
 
 def _t5(**values: Any) -> PreTrainedConfig:
+    sizes = {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 3}
     return T5Config(
-        vocab_size=VOCAB_SIZE, d_model=32, d_kv=16, d_ff=48, num_layers=2, num_decoder_layers=3,
-        num_heads=2, pad_token_id=0, eos_token_id=2, decoder_start_token_id=0, **values,
+        vocab_size=VOCAB_SIZE, num_heads=2, pad_token_id=0, eos_token_id=2,
+        decoder_start_token_id=0, **sizes | values,
     )  # fmt: skip
 
 

@@ -93,6 +93,8 @@ def load_with_head(session: Session) -> LoadedHead:
             data_folder=session.workspace.data_folder,
             mirror=session.workspace.mirror,
         )
+        for note in family.notes:
+            session.listener(Logged("info", note))
         model = _load_model(session, FreshHead(family.num_labels, session.spec.seed))
         return LoadedHead(model, fingerprint(model.model), family)
 

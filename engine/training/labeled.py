@@ -1,7 +1,8 @@
 """Learning labeled rows: classes, spans of a context, texts from texts.
 
-The model's own forward gives the loss; a microbatch counts by what its mean is taken over, so that
-the cut of a batch does not matter. Start with `LabeledLearner`.
+The model's own forward gives the loss, but of spans: there Transformers lets an answer lie in what
+a row is filled up with, so that the loss would follow the longest row beside it. A microbatch counts
+by what its mean is taken over. So the cut of a batch does not matter. Start with `LabeledLearner`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from engine.data.example_windows import length_grouped_order
@@ -21,7 +23,7 @@ from engine.supervised.family import Batch, Rows
 from engine.training.batches import batch_size, count_steps
 from engine.training.objectives import IGNORED
 
-LABELS = "labels"
+LABELS, ENDS = "labels", ("start", "end")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ class LabeledLearner:
         """Yield each microbatch's part of the mean loss of the whole batch."""
         total = max(sum(each.num_labels for each in microbatches), 1)
         for part in microbatches:
-            loss: Tensor = self._model(**part.batch).loss
-            yield loss.float() * (part.num_labels / total)
+            yield _mean_loss(self._model, part.batch) * (part.num_labels / total)
 
     def count_tokens(self, microbatches: Sequence[LabeledPart]) -> int:
         """Return how many tokens of a step are real."""
@@ -90,6 +91,24 @@ class LabeledLearner:
             name: value.to(self._model.device) for name, value in self._rows.batch(places).items()
         }
         return LabeledPart(batch, _count_labels(batch), int(self._rows.lengths[places].sum()))
+
+
+def _mean_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return the mean loss of a batch, float32."""
+    if LABELS in batch:
+        loss: Tensor = model(**batch).loss
+        return loss.float()
+    places = {f"{end}_positions" for end in ENDS}
+    found = model(**{name: value for name, value in batch.items() if name not in places})
+    is_filling = batch["attention_mask"] == 0
+    losses = [
+        functional.cross_entropy(
+            found[f"{end}_logits"].float().masked_fill(is_filling, -torch.inf),
+            batch[f"{end}_positions"],
+        )
+        for end in ENDS
+    ]
+    return torch.stack(losses).mean()
 
 
 def _count_labels(batch: Batch) -> int:
