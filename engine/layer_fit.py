@@ -1,4 +1,4 @@
-"""Whether a spec fits the layers of its model: group sizes, ranks and patterns.
+"""Whether a spec fits the layers of its model: group sizes, fractions of bits, ranks and patterns.
 
 Asked before launch, from shapes alone, and again by a run before it begins. No torch.
 Start with `check_fit`.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.allocation.budget import check_layers
+from engine.allocation.fractions import spread_widths
 from engine.errors import Problem, SpecError
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.search.spaces import check_ranks
-from engine.specs import ElasticLoraAdapter, FloatQuantizer, IntegerQuantizer, NoAdapter, Subject
-from engine.specs.quantizer import WeightQuantizer
+from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, Subject
+from engine.specs.quantizer import BySensitivity, WeightQuantizer
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 8, 8192
 _NUM_SHOWN = 8
@@ -40,7 +42,22 @@ def _iter_quantizer_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Pro
             "no layer of this model is selected once the excluded ones are left out; "
             f"its layers are named like {_examples(shapes)}",
         )
+        return
     yield from _iter_group_problems(layers, spec.quantizer)
+    yield from _iter_width_problems(layers, spec.quantizer)
+
+
+def _iter_width_problems(
+    layers: tuple[LayerShape, ...], quantizer: WeightQuantizer
+) -> Iterator[Problem]:
+    """Yield what keeps these layers from having a fraction of bits on the mean."""
+    try:
+        if isinstance(quantizer.mixing, BySensitivity):
+            check_layers(len(layers), quantizer.bits)
+        else:
+            spread_widths({layer.name: layer.num_weights for layer in layers}, quantizer.bits)
+    except SpecError as error:
+        yield from error.problems
 
 
 def _iter_group_problems(
@@ -62,9 +79,10 @@ def _iter_group_problems(
 def _write_choices(accepted: tuple[int, ...], quantizer: WeightQuantizer) -> str:
     """Say what to do about a group size: other sizes, else leave the layer out."""
     choice = f"choose one of {', '.join(map(str, accepted))}" if accepted else "exclude the layer"
-    if isinstance(quantizer, IntegerQuantizer):
-        return f"{choice}{',' if accepted else ''} or quantizer.granularity channel"
-    return choice
+    granularity = {"integer": "channel", "loftq-uniform": "tensor"}.get(quantizer.grid)
+    if granularity is None:
+        return choice
+    return f"{choice}{',' if accepted else ''} or quantizer.granularity {granularity}"
 
 
 def _common_divisors(sizes: list[int]) -> tuple[int, ...]:

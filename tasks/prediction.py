@@ -6,7 +6,7 @@ No arithmetic here: `engine.estimates` has it. Start with `predict`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from statistics import mean
@@ -23,6 +23,7 @@ from engine.models.shapes import ModelShapes, read_shapes
 from engine.search.heuristics import NAMED, NUM_LOWEST
 from engine.search.strategies import count_evaluations
 from engine.specs import (
+    DataAware,
     DataSpec,
     ElasticLoraAdapter,
     ExperimentSpec,
@@ -34,6 +35,7 @@ from engine.specs import (
     TaskData,
     load_spec,
 )
+from engine.specs.quantizer import find_measured_mixing
 from tasks.settings import Settings
 from tasks.store.candidates import list_known
 from tasks.store.database import Database
@@ -63,16 +65,25 @@ def list_misfits(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ..
 
 def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
     """Return which of a spec's data and benchmarks are not to be had."""
-    named: dict[str, TaskData | DataSpec] = {"evaluation.data": spec.evaluation.data}
-    if isinstance(spec, ExperimentSpec) and isinstance(spec.training, QatTraining):
-        named = {"training.data": spec.training.data, **named}
     folder, mirror = settings.data_folder, settings.data_mirror
     found = [
         check_data(data, data_folder=folder, mirror=mirror, field=field)
-        for field, data in named.items()
+        for field, data in _iter_data(spec)
     ]
     unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
     return (*chain.from_iterable(found), *unknown)
+
+
+def _iter_data(spec: Subject) -> Iterator[tuple[str, TaskData | DataSpec]]:
+    """Yield the data a run reads, by field; a child neither trains nor chooses widths."""
+    if isinstance(spec, ExperimentSpec):
+        if isinstance(spec.training, QatTraining):
+            yield "training.data", spec.training.data
+        if (mixing := find_measured_mixing(spec.quantizer)) is not None:
+            yield "quantizer.mixing.data", mixing.data
+    if isinstance(spec.initialization, DataAware):
+        yield "initialization.data", spec.initialization.data
+    yield "evaluation.data", spec.evaluation.data
 
 
 def predict(

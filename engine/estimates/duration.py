@@ -24,6 +24,10 @@ STEP_SECONDS_PER_WEIGHT = {"cpu": 1e-8, "cuda": 5e-11}
 """Rounding every weight once per step and projecting its gradient, on one core or a GPU."""
 COMPENSATION_SECONDS_PER_WEIGHT = {"cpu": 3e-7, "cuda": 1e-8}
 """One more round of a data-aware start, on one core or a GPU."""
+SENSITIVITY_PASSES = 4
+"""Forward passes that a token costs where layers are scored: back, and each weight's gradient."""
+SENSITIVITY_WIDTHS = 7
+"""How often every weight is rounded to score it."""
 CALIBRATION_PASSES = 6
 """Forward passes that a calibration token costs in a data-aware start, solving included."""
 LOFTQ_PRODUCTS = 20
@@ -41,7 +45,7 @@ class DurationEstimate:
 
     Attributes:
         parts: Seconds of "load", "teach", "initialize", "train", "evaluate" and, where asked,
-            "benchmarks".
+            "benchmarks" and "sensitivity".
         factor: The true time is expected within total / factor and total × factor.
         basis: What the numbers rest on, as a sentence.
     """
@@ -72,6 +76,9 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
         "train": _train_seconds(spec, shapes, work, speed),
         "evaluate": work.evaluate_tokens / forward,
     }
+    if work.sensitivity_tokens:
+        rounding = SENSITIVITY_WIDTHS * _rounding_seconds(list_quantized(spec, shapes), speed)
+        parts["sensitivity"] = SENSITIVITY_PASSES * work.sensitivity_tokens / forward + rounding
     if work.benchmark_tokens:
         asked = speed.benchmark_tokens_per_second or forward
         parts["benchmarks"] = work.benchmark_tokens / asked

@@ -28,6 +28,7 @@ from engine.specs import (
     QatTraining,
     Subject,
 )
+from engine.specs.quantizer import find_measured_mixing
 
 INTERPRETER_BYTES = 400_000_000
 FLOAT32_BYTES = 4
@@ -111,6 +112,9 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     evaluation = spec.evaluation
     eval_tokens = evaluation.per_device_eval_batch_size * evaluation.max_length
     needed = eval_tokens * per_token // num_blocks
+    mixing = find_measured_mixing(spec.quantizer)
+    if mixing is not None:  # one window at a time runs forward and back
+        needed = max(needed, mixing.max_length * per_token)
     if isinstance(spec.training, QatTraining):
         tokens = spec.training.per_device_train_batch_size * longest_row(spec.training)
         needed = max(needed, tokens * per_token)

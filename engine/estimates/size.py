@@ -19,8 +19,8 @@ from engine.allocation.fractions import spread_widths
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, QuantizerSpec, Subject
-from engine.specs.quantizer import BySensitivity, WeightQuantizer
+from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, Subject
+from engine.specs.quantizer import WeightQuantizer, find_measured_mixing
 
 BYTES_UNQUANTIZED = 2
 SCALE_BYTES = 2
@@ -70,7 +70,7 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
         original_bytes=shapes.num_parameters * BYTES_UNQUANTIZED,
         effective_bits=8 * stored / num_quantized if num_quantized else 16.0,
         parts=parts,
-        is_exact=not _is_measured(spec.quantizer),
+        is_exact=find_measured_mixing(spec.quantizer) is None,
     )
 
 
@@ -89,17 +89,10 @@ def _quantized_bytes(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> d
 
 def _list_widths(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> list[float]:
     """Return the width of each layer; the mean for all where it is yet to be measured."""
-    if _is_measured(spec):
+    if find_measured_mixing(spec):
         return [spec.bits] * len(layers)
     widths = spread_widths({layer.name: layer.num_weights for layer in layers}, spec.bits)
     return [widths[layer.name] for layer in layers]
-
-
-def _is_measured(spec: QuantizerSpec) -> bool:
-    """Whether widths follow from what a run measures."""
-    if isinstance(spec, FloatQuantizer):
-        return False
-    return spec.is_mixed and isinstance(spec.mixing, BySensitivity)
 
 
 def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:

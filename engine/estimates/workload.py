@@ -14,7 +14,16 @@ from pathlib import Path
 from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
 from engine.estimates.task_lengths import TASK_EXAMPLES, TASK_LONGEST, TASK_TOKENS
-from engine.specs import DataAware, DataSpec, ElasticLoraAdapter, QatTraining, Subject, TaskData
+from engine.specs import (
+    DataAware,
+    DataSpec,
+    ElasticLoraAdapter,
+    ExperimentSpec,
+    QatTraining,
+    Subject,
+    TaskData,
+)
+from engine.specs.quantizer import find_measured_mixing
 
 CHARACTERS_PER_TOKEN = 4.1
 """Measured on English technical text with the tokenizer of SmolLM2."""
@@ -30,6 +39,8 @@ class Workload:
         train_steps: Optimizer steps; 0 without training.
         train_tokens: Tokens that run forward and backward.
         teach_tokens: Tokens the 16-bit model is asked about before anything is rounded.
+        sensitivity_tokens: Tokens that the widths of layers are measured on; a search or an
+            evaluation takes those of its training run.
         calibration_tokens: Tokens an initialization looks at.
         evaluate_tokens: Tokens of the evaluation's text.
         benchmark_tokens: Tokens of the benchmarks, before training and after.
@@ -39,6 +50,7 @@ class Workload:
     train_steps: int
     train_tokens: int
     teach_tokens: int
+    sensitivity_tokens: int
     calibration_tokens: int
     evaluate_tokens: int
     benchmark_tokens: int
@@ -73,11 +85,18 @@ def count_workload(spec: Subject) -> Workload:
         train_steps=steps,
         train_tokens=tokens,
         teach_tokens=teach_tokens,
+        sensitivity_tokens=_count_sensitivity(spec),
         calibration_tokens=calibration_tokens,
         evaluate_tokens=evaluate_tokens,
         benchmark_tokens=benchmark_tokens,
         is_guess=guessed,
     )
+
+
+def _count_sensitivity(spec: Subject) -> int:
+    """Return the tokens that widths are measured on."""
+    mixing = find_measured_mixing(spec.quantizer) if isinstance(spec, ExperimentSpec) else None
+    return mixing.num_samples * mixing.max_length if mixing else 0
 
 
 def longest_row(training: QatTraining) -> int:

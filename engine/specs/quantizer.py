@@ -236,3 +236,10 @@ QuantizerSpec = Annotated[
     FloatQuantizer | IntegerQuantizer | NormalFloatQuantizer | LoftQUniformQuantizer,
     Field(discriminator="grid"),
 ]
+
+
+def find_measured_mixing(quantizer: QuantizerSpec) -> BySensitivity | None:
+    """Return how widths are to be measured; None where they follow from the spec alone."""
+    if isinstance(quantizer, FloatQuantizer) or not quantizer.is_mixed:
+        return None
+    return quantizer.mixing if isinstance(quantizer.mixing, BySensitivity) else None

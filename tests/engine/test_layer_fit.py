@@ -67,6 +67,29 @@ def test_channels_need_no_group_size(shapes: ModelShapes) -> None:
     assert problems_of(shapes, bad, "quantizer.exclude=[lm_head, '*embed*', '*down_proj']") == {}
 
 
+def test_a_fraction_of_too_few_blocks(shapes: ModelShapes) -> None:
+    """A fraction that gives no block more bits names the nearest ones that do."""
+    message = problems_of(shapes, "quantizer.bits=2.5")["quantizer.bits"]
+    assert message == "2.5 of 2 blocks gives no block 4 bits; use 2, 3, or at least 3.01"
+    assert problems_of(shapes, "quantizer.bits=3.01") == {}
+    assert problems_of(shapes, "quantizer.bits=2.5", "quantizer.mixing.rule=sensitivity") == {}
+
+
+def test_a_fraction_of_one_layer(shapes: ModelShapes) -> None:
+    """By sensitivity, too, a single layer cannot have a fraction of bits."""
+    one = ("quantizer.include=['*.0.self_attn.q_proj']", "quantizer.mixing.rule=sensitivity")
+    message = problems_of(shapes, "quantizer.bits=2.5", *one)["quantizer.bits"]
+    assert message.startswith("2.5 on the mean needs two layers or more")
+
+
+def test_uniform_codebooks(shapes: ModelShapes) -> None:
+    """LoftQ's uniform codebooks of a whole tensor have no block that could fail to divide."""
+    values = {"quantizer": {"grid": "loftq-uniform", "group_size": 64}, "adapter": {"r": 8}}
+    (problem,) = check_fit(spec_of(**values), shapes)
+    assert problem.message.endswith("choose one of 8, 16, 32, or quantizer.granularity tensor")
+    assert check_fit(spec_of("quantizer.granularity=tensor", **values), shapes) == ()
+
+
 def test_rank(shapes: ModelShapes) -> None:
     """A rank above the smaller side of a layer names that layer and the largest rank."""
     message = problems_of(shapes, "adapter.r=33")["adapter.r"]

@@ -152,6 +152,9 @@ def test_an_unknown_benchmark_is_refused(desk: Desk) -> None:
     assert list_runs(desk.database) == ()
 
 
+MEASURED = "{rule: sensitivity, data: {source: typo.txt}}"
+
+
 @pytest.mark.parametrize(
     ("overrides", "field"),
     [
@@ -159,6 +162,14 @@ def test_an_unknown_benchmark_is_refused(desk: Desk) -> None:
         (["training.data.source=typo.jsonl"], "training.data.source"),
         (["training.data={kind: text, source: typo.txt}"], "training.data.source"),
         (["evaluation.data.source=typo.txt"], "evaluation.data.source"),
+        (
+            ["initialization={method: data-aware, data: {source: typo.txt}}"],
+            "initialization.data.source",
+        ),
+        (
+            ["quantizer.bits=2.5", f"quantizer.mixing={MEASURED}"],
+            "quantizer.mixing.data.source",
+        ),
     ],
 )
 def test_data_that_is_not_there_is_refused(desk: Desk, overrides: list[str], field: str) -> None:
@@ -168,6 +179,12 @@ def test_data_that_is_not_there_is_refused(desk: Desk, overrides: list[str], fie
     with pytest.raises(SpecError, match=re.escape(field)):
         submit(desk, resolve(values, overrides))
     assert list_runs(desk.database) == ()
+
+
+def test_data_that_is_not_read_is_not_checked(desk: Desk) -> None:
+    """Text to measure sensitivity on does not matter where the bits are a whole number."""
+    found = preview(desk, {"preset": "rtn"}, ["quantizer.bits=3", f"quantizer.mixing={MEASURED}"])
+    assert found.problems == ()
 
 
 def test_a_mirror_without_the_training_split_is_refused(settings: Settings) -> None:

@@ -13,7 +13,13 @@ import pytest
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
 from engine.estimates.workload import count_workload
 from engine.models.shapes import ModelShapes, read_shapes
-from engine.specs import ExperimentSpec, ModelSpec, resolve
+from engine.specs import (
+    ExperimentSpec,
+    ModelSpec,
+    RankEvaluationSpec,
+    resolve,
+    resolve_child,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,27 @@ def test_parts_add_up(shapes: ModelShapes) -> None:
 def test_bundled_model_size(shapes: ModelShapes) -> None:
     """The bundled model at 3 bits in groups of 64 weighs what a run of it measured."""
     assert predict(shapes).total_bytes == 100_446_336
+
+
+def test_measuring_sensitivity_takes_time(shapes: ModelShapes) -> None:
+    """Only widths that are yet to be measured cost time, more of it for more windows."""
+    mixing = "quantizer.mixing.rule=sensitivity"
+    whole, published = predict(shapes, mixing), predict(shapes, "quantizer.bits=2.5")
+    assert "sensitivity" not in {**whole.seconds_parts, **published.seconds_parts}
+    few, many = (
+        predict(shapes, "quantizer.bits=2.5", mixing, f"quantizer.mixing.num_samples={count}")
+        for count in (8, 64)
+    )
+    assert 0 < few.seconds_parts["sensitivity"] < many.seconds_parts["sensitivity"]
+    assert many.seconds == pytest.approx(sum(many.seconds_parts.values()))
+
+
+def test_a_search_takes_the_widths_of_its_training(shapes: ModelShapes) -> None:
+    """A run that only measures a trained one is not charged for sensitivity."""
+    spec = spec_of("quantizer.bits=2.5", "quantizer.mixing.rule=sensitivity", preset="qat-nls")
+    child = resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [16] * 30})
+    assert count_workload(spec).sensitivity_tokens == 32 * 256
+    assert count_workload(child).sensitivity_tokens == 0
 
 
 def test_memory_grows_with_what_is_asked(shapes: ModelShapes) -> None:
