@@ -18,6 +18,7 @@ from typing import Any
 from engine.errors import BitdialError
 from engine.events import Event, Logged, StageStarted
 from engine.export.peft_folder import Exported, export_peft
+from engine.export.rebuilding import RunFiles
 from tasks.desk import open_desk
 from tasks.exporting import get_exportable
 from tasks.processes import die_with_parent
@@ -52,7 +53,7 @@ def _export(run_id: int, folder: Path, dtype: Any) -> Exported:
     return export_peft(
         found.spec,
         folder,
-        result=found.result,
+        files=RunFiles(found.result, found.head),
         data_folder=settings.data_folder,
         listener=_listen,
         dtype=dtype,

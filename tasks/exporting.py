@@ -25,10 +25,12 @@ class Exportable:
     Attributes:
         spec: What it was asked.
         result: Its newest result: codes, ranges and adapters.
+        head: Its newest head that was trained whole; None where there is none.
     """
 
     spec: Subject
     result: Path
+    head: Path | None = None
 
 
 def get_exportable(desk: Desk, run_id: int) -> Exportable:
@@ -51,4 +53,5 @@ def get_exportable(desk: Desk, run_id: int) -> Exportable:
     result = find_newest(desk.database, run_id, "result", data_folder=data_folder)
     if result is None:
         raise ParentGone(f"run {run_id} has no result in {data_folder} any more")
-    return Exportable(load_spec(run.spec), result)
+    head = find_newest(desk.database, run_id, "head", data_folder=data_folder)
+    return Exportable(load_spec(run.spec), result, head)

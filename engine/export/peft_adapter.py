@@ -11,14 +11,31 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from engine.layers.swap import Layers
 from engine.models.adapter_header import ADAPTER_CONFIG, ADAPTER_WEIGHTS, FIRST, PREFIX, SECOND
 from engine.quant.projection import LowRank
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """What PEFT is to know of a model's head.
+
+    Attributes:
+        task_type: As PEFT calls it: "CAUSAL_LM".
+        modules: Names of the modules that were trained whole; empty where none were.
+        tensors: Their parameters, by full name.
+    """
+
+    task_type: str
+    modules: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
 
 
 def list_pairs(layers: Layers) -> dict[str, LowRank]:
@@ -35,7 +52,7 @@ def write_adapter(
     pairs: Mapping[str, LowRank],
     *,
     base: str,
-    task_type: str,
+    head: TrainedHead,
     transposed: Collection[str],
 ) -> None:
     """Write an adapter folder; nothing is rounded, the pairs stay float32.
@@ -44,7 +61,7 @@ def write_adapter(
         folder: Made here.
         pairs: At least one pair by the name of its layer.
         base: Where the base model will lie.
-        task_type: As PEFT calls it: "CAUSAL_LM".
+        head: What PEFT is to know of the model's head.
         transposed: Names of the layers whose weight the base model keeps as (I, O).
     """
     folder.mkdir()
@@ -52,10 +69,12 @@ def write_adapter(
     for name, pair in pairs.items():
         tensors[f"{PREFIX}{name}{FIRST}"] = pair.a.cpu().contiguous()
         tensors[f"{PREFIX}{name}{SECOND}"] = pair.b.cpu().contiguous()
+    for name, value in head.tensors.items():
+        tensors[f"{PREFIX}{name}"] = value.cpu().contiguous()
     save_file(tensors, folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     config = {
         "peft_type": "LORA",
-        "task_type": task_type,
+        "task_type": head.task_type,
         "base_model_name_or_path": base,
         "inference_mode": True,
         "target_modules": list(pairs),
@@ -65,7 +84,7 @@ def write_adapter(
         "init_lora_weights": True,
         "use_rslora": False,
         "use_dora": False,
-        "modules_to_save": None,
+        "modules_to_save": list(head.modules) or None,
         **_describe_ranks(pairs),
     }
     (folder / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

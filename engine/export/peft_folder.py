@@ -1,8 +1,8 @@
 """A run as a base model with a PEFT adapter beside it, for anybody's Transformers and PEFT.
 
 The folder holds the rounded weights as plain numbers (config.json, safetensors, tokenizer), and
-adapter/ what a parallel adapter adds. An absorbed adapter is in the weights already. Start with
-`export_peft`.
+adapter/ what a parallel adapter adds. An absorbed adapter is in the weights already, and so is a
+head that was trained whole. Start with `export_peft`.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 
 from engine.device import choose_device
-from engine.errors import SpecError, StorageError
+from engine.errors import StorageError
 from engine.events import Listener, Logged, StageStarted
+from engine.export.families import TASK_TYPES, head_tensors, list_head_modules
 from engine.export.new_folder import FIELD, check_new, new_folder
-from engine.export.peft_adapter import list_pairs, write_adapter
+from engine.export.peft_adapter import TrainedHead, list_pairs, write_adapter
 from engine.export.plain_model import make_plain
-from engine.export.rebuilding import Rebuilt, rebuild
-from engine.export.verifying import Answers, ask, check_folder, has_peft
+from engine.export.rebuilding import Rebuilt, RunFiles, rebuild
+from engine.export.verifying import ask, check_folder, has_peft
 from engine.models.quiet import quiet
 from engine.quant.projection import LowRank
-from engine.specs import NoAdapter, Subject
+from engine.specs import Head, NoAdapter, Subject
 from engine.specs.model import Dtype
 
 ADAPTER_FOLDER = "adapter"
@@ -62,7 +62,7 @@ def export_peft(
     spec: Subject,
     folder: Path,
     *,
-    result: Path,
+    files: RunFiles,
     data_folder: Path,
     listener: Listener,
     dtype: Dtype = "auto",
@@ -73,33 +73,39 @@ def export_peft(
     Args:
         spec: What the run was asked.
         folder: New or empty; there whole or not at all.
-        result: The run's result file.
+        files: What the run left behind.
         data_folder: Where converted models lie.
         listener: Told of the stages; may raise `Cancelled`.
         dtype: Number format of the base model; "auto" for the run's.
         device: Where it is computed.
 
     Raises:
-        SpecError: When the folder holds something, or the model has a head that is not written.
+        SpecError: When the folder holds something.
         ModelError: When the run's model is no longer to be had.
         CheckpointError: When the result is gone or damaged.
         StorageError: When it cannot be written; nothing is left behind.
         ExportError: When what was written answers otherwise; it is removed.
     """
-    check_exportable(spec)
     check_new(folder)
     if dtype != "auto":
         spec = spec.model_copy(update={"model": spec.model.model_copy(update={"dtype": dtype})})
     listener(StageStarted("load"))
     found = choose_device(device)
-    rebuilt = rebuild(spec, result, data_folder=data_folder, device=found, listener=listener)
+    rebuilt = rebuild(spec, files, data_folder=data_folder, device=found, listener=listener)
     answers = ask(rebuilt.loaded.model, rebuilt.layers, device=found)
     notes = _list_notes(spec, has_pairs=answers.adapted is not None)
     with new_folder(folder) as written:
         listener(StageStarted("export"))
-        pairs = _write(written, rebuilt, base=str(folder))
+        pairs = _write(written, rebuilt, base=str(folder), head=spec.model.head)
         listener(StageStarted("check"))
-        difference = _check(written, answers, dtype=rebuilt.loaded.dtype)
+        is_read_back = answers.adapted is not None and has_peft()
+        difference = check_folder(
+            written,
+            answers,
+            head=spec.model.head,
+            adapter=written / ADAPTER_FOLDER if is_read_back else None,
+            dtype=rebuilt.loaded.dtype,
+        )
         total_bytes = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
     for note in notes:
         listener(Logged("info", note))
@@ -116,30 +122,18 @@ def export_peft(
     )
 
 
-def check_exportable(spec: Subject) -> None:
-    """Make sure that a run of this kind can be written.
-
-    Raises:
-        SpecError: When its model has a head that is not written.
-    """
-    if spec.model.head != "causal-lm":
-        raise SpecError.at(
-            "model.head",
-            f"models with a {spec.model.head} head are not written yet; accepted is causal-lm",
-        )
-
-
 def _list_notes(spec: Subject, *, has_pairs: bool) -> tuple[str, ...]:
     if has_pairs:
         return () if has_peft() else (UNCHECKED,)
     return () if isinstance(spec.adapter, NoAdapter) else (ABSORBED,)
 
 
-def _write(folder: Path, rebuilt: Rebuilt, *, base: str) -> dict[str, LowRank]:
+def _write(folder: Path, rebuilt: Rebuilt, *, base: str, head: Head) -> dict[str, LowRank]:
     """Write base model, tokenizer and adapter; the model has plain layers afterwards."""
     pairs = list_pairs(rebuilt.layers)
     model = rebuilt.loaded.model
     transposed = make_plain(model)
+    modules = list_head_modules(model, head)
     try:
         with quiet():
             model.save_pretrained(folder)
@@ -149,15 +143,9 @@ def _write(folder: Path, rebuilt: Rebuilt, *, base: str) -> dict[str, LowRank]:
                 folder / ADAPTER_FOLDER,
                 pairs,
                 base=base,
-                task_type="CAUSAL_LM",
+                head=TrainedHead(TASK_TYPES[head], modules, head_tensors(model, modules)),
                 transposed=transposed,
             )
     except SafetensorError as error:
         raise StorageError(f"the folder cannot be written: {error}", field=FIELD) from error
     return pairs
-
-
-def _check(folder: Path, answers: Answers, *, dtype: torch.dtype) -> float:
-    is_read_back = answers.adapted is not None and has_peft()
-    adapter = folder / ADAPTER_FOLDER if is_read_back else None
-    return check_folder(folder, answers, adapter=adapter, dtype=dtype)

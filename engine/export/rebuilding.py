@@ -1,12 +1,11 @@
 """A run's own model again, from its spec and its result. Start with `rebuild`.
 
-No start is computed and no text is read: what is rounded follows from the codes alone. An absorbed
+No start is computed and no data is read: what is rounded follows from the codes alone. An absorbed
 adapter is part of those; where nothing is rounded it is added to the 16-bit weight.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,14 @@ from torch import Tensor
 
 from engine.errors import CheckpointError
 from engine.events import Listener
+from engine.export.families import list_classes
 from engine.layers.adapters import LoraPair
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import LayerPlan, Layers, install
-from engine.models.loading import LoadedModel, load_model
+from engine.models.heads import list_trained, load_head
+from engine.models.loading import FreshHead, LoadedModel, load_model
 from engine.models.naming import group_of
-from engine.result import read_weights
+from engine.result import read_weights, read_widths
 from engine.specs import (
     AdapterSpec,
     ElasticLoraAdapter,
@@ -31,6 +32,19 @@ from engine.specs import (
     NoAdapter,
     Subject,
 )
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run left behind.
+
+    Attributes:
+        result: Codes, ranges and adapters, whole or cut to their ranks.
+        head: The head that was trained whole; None where there is none.
+    """
+
+    result: Path
+    head: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +61,13 @@ class Rebuilt:
 
 
 def rebuild(
-    spec: Subject, result: Path, *, data_folder: Path, device: torch.device, listener: Listener
+    spec: Subject, files: RunFiles, *, data_folder: Path, device: torch.device, listener: Listener
 ) -> Rebuilt:
     """Build the model a run ended with.
 
     Args:
         spec: What was asked.
-        result: The run's file of codes, ranges and adapters; of whole adapters or cut ones.
+        files: What the run left behind.
         data_folder: Where converted models lie.
         device: Where the weights go.
         listener: Told of a conversion.
@@ -62,10 +76,10 @@ def rebuild(
         ModelError: When the model is no longer to be had.
         CheckpointError: When the result is gone, damaged or of another model.
     """
-    weights = read_weights(result)
-    saved, widths = _read(result)
-    loaded = load_model(spec.model, data_folder=data_folder, device=device, listener=listener)
-    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, widths)
+    weights = read_weights(files.result)
+    saved = _read(files.result)
+    loaded = _load(spec, data_folder=data_folder, device=device, listener=listener)
+    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, read_widths(files.result))
     layers = install(loaded.model, plan)
     adapted = [name for name, layer in layers.items() if layer.adapter is not None]
     ranks = _find_ranks(spec, adapted)
@@ -76,23 +90,51 @@ def rebuild(
             if layer.adapter is not None:
                 rank = _fill(name, layer.adapter, saved)
                 layer.set_rank(ranks.get(name, rank))
+    _fill_head(spec, loaded, files.head)
     return Rebuilt(loaded, layers)
 
 
-def _read(result: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """Return adapters and ranges by name, and the width of every rounded layer."""
+def _load(
+    spec: Subject, *, data_folder: Path, device: torch.device, listener: Listener
+) -> LoadedModel:
+    """Load the model with its head, which names the classes it was trained on."""
+    classes = list_classes(spec)
+    count = None if classes is None else len(classes) or 1
+    loaded = load_model(
+        spec.model,
+        data_folder=data_folder,
+        device=device,
+        listener=listener,
+        head=FreshHead(count, spec.seed),
+    )
+    if classes and spec.training_task is not None:
+        loaded.model.config.id2label = dict(enumerate(classes))
+        loaded.model.config.label2id = {name: place for place, name in enumerate(classes)}
+    return loaded
+
+
+def _fill_head(spec: Subject, loaded: LoadedModel, path: Path | None) -> None:
+    """Take the head that was trained whole, where there is one."""
+    trained = list_trained(loaded.model, spec.model.head, loaded.fresh)
+    if not trained:
+        return
+    if path is None:
+        raise CheckpointError("the run's trained head is gone; train it again")
+    load_head(path, trained)
+
+
+def _read(result: Path) -> dict[str, Tensor]:
+    """Return adapters and ranges by name."""
     try:
         with safe_open(result, framework="pt") as file:
-            described = json.loads((file.metadata() or {}).get("layers", "{}"))
             names = [
                 name
                 for name in file.keys()  # noqa: SIM118 - not a dict
                 if name.rpartition("/")[2].startswith(("adapter.", "ranges."))
             ]
-            tensors = {name: file.get_tensor(name) for name in names}
+            return {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{result.name} is missing or damaged: {error}") from error
-    return tensors, {name: layer["bits"] for name, layer in described.items()}
 
 
 def _kept_adapter(spec: Subject) -> AdapterSpec:

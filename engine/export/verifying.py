@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 
 from engine.errors import ExportError
 from engine.layers.layer_map import LayerSetting, apply_map, held, read_map
 from engine.layers.swap import Layers
+from engine.models.heads import auto_class
 from engine.models.quiet import quiet
+from engine.specs import Head
 
 TOLERANCES: Mapping[torch.dtype, float] = MappingProxyType(
     {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
@@ -32,12 +33,13 @@ class Answers:
     """What a run's own model says to some tokens.
 
     Attributes:
-        tokens: (1, T) int64.
-        alone: (1, T, V) float32 logits without parallel adapters.
+        inputs: (1, T) int64 tokens, by the name of the model's argument.
+        alone: Logits without parallel adapters, float32: (1, T, V), (1, C) of C classes, or
+            (1, 2·T) of starts and ends.
         adapted: The same with them; None where there are none.
     """
 
-    tokens: Tensor
+    inputs: Mapping[str, Tensor]
     alone: Tensor
     adapted: Tensor | None
 
@@ -47,17 +49,20 @@ def ask(model: Any, layers: Layers, *, device: torch.device) -> Answers:
     generator = torch.Generator().manual_seed(0)
     vocab_size = model.config.get_text_config().vocab_size
     tokens = torch.randint(vocab_size, (1, NUM_TOKENS), generator=generator).to(device)
+    inputs = {"input_ids": tokens}
+    if model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = tokens
     before = read_map(layers)
     parallel = {
         name: LayerSetting(before[name].bits, 0)
         for name, layer in layers.items()
         if layer.parallel is not None
     }
-    adapted = _answer(model, tokens, layers) if parallel else None
+    adapted = _answer(model, inputs, layers) if parallel else None
     apply_map(layers, parallel)
-    alone = _answer(model, tokens, layers)
+    alone = _answer(model, inputs, layers)
     apply_map(layers, {name: before[name] for name in parallel})
-    return Answers(tokens, alone, adapted)
+    return Answers(inputs, alone, adapted)
 
 
 def has_peft() -> bool:
@@ -66,13 +71,14 @@ def has_peft() -> bool:
 
 
 def check_folder(
-    folder: Path, answers: Answers, *, adapter: Path | None, dtype: torch.dtype
+    folder: Path, answers: Answers, *, head: Head, adapter: Path | None, dtype: torch.dtype
 ) -> float:
     """Load a written folder as anybody would and compare its answers.
 
     Args:
         folder: With a base model.
         answers: The run's own.
+        head: What the model puts out.
         adapter: Folder of the adapter to load with PEFT; None for none.
         dtype: Of the base model.
 
@@ -85,7 +91,9 @@ def check_folder(
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PEFT and Transformers about each other
-            differences = _list_differences(folder, answers, adapter=adapter, dtype=dtype)
+            differences = _list_differences(
+                folder, answers, head=head, adapter=adapter, dtype=dtype
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ExportError(
@@ -101,26 +109,29 @@ def check_folder(
 
 
 def _list_differences(
-    folder: Path, answers: Answers, *, adapter: Path | None, dtype: torch.dtype
+    folder: Path, answers: Answers, *, head: Head, adapter: Path | None, dtype: torch.dtype
 ) -> list[float]:
-    device = answers.tokens.device
-    base = AutoModelForCausalLM.from_pretrained(
+    device = answers.alone.device
+    base = auto_class(head).from_pretrained(
         folder, dtype=dtype, local_files_only=True, use_safetensors=True
     )
     base = base.eval().to(device)
-    found = [_difference(_answer(base, answers.tokens), answers.alone)]
+    found = [_difference(_answer(base, answers.inputs), answers.alone)]
     if adapter is not None and answers.adapted is not None:
         from peft import PeftModel  # noqa: PLC0415 - only here, where it is installed
 
         adapted = PeftModel.from_pretrained(base, adapter).eval().to(device)
-        found.append(_difference(_answer(adapted, answers.tokens), answers.adapted))
+        found.append(_difference(_answer(adapted, answers.inputs), answers.adapted))
     return found
 
 
 @torch.no_grad()
-def _answer(model: Any, tokens: Tensor, layers: Layers | None = None) -> Tensor:
+def _answer(model: Any, inputs: Mapping[str, Tensor], layers: Layers | None = None) -> Tensor:
     with held(layers or {}, next(model.parameters()).dtype):
-        logits: Tensor = model(input_ids=tokens).logits.float()
+        outputs = model(**inputs)
+    if "start_logits" in outputs:
+        return torch.cat((outputs.start_logits, outputs.end_logits), dim=-1).float()
+    logits: Tensor = outputs.logits.float()
     return logits
 
 

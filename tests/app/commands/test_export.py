@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
+from app.commands import export
 from tasks.settings import Settings
 from tasks.submit import Desk, open_desk
 from tests.app.commands.conftest import Bitdial
@@ -54,11 +55,10 @@ def test_a_run_is_written_and_told(bitdial: Bitdial, tmp_path: Path) -> None:
     """A finished run becomes a folder that Transformers loads; its baseline is nothing to write."""
     number = run_loftq(bitdial, tmp_path)
     folder = tmp_path / "out"
-    answer = bitdial("export", str(number), str(folder), "--json")
+    answer = bitdial("export", str(number), str(folder), "--dtype", "bfloat16")
     assert answer.code == 0, answer.err
-    assert answer.json["id"] == number
-    assert answer.json["adapter"] == str(folder / "adapter")
-    assert answer.json["ranks"] == [4]
+    assert f"run {number} is in {folder}: 14 rounded layers, kept as bfloat16" in answer.out
+    assert f"{folder / 'adapter'}: 14 pairs, rank 4" in answer.out
     assert "comparing its answers" in answer.err
     config = json.loads((folder / "adapter/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(folder)
@@ -66,13 +66,25 @@ def test_a_run_is_written_and_told(bitdial: Bitdial, tmp_path: Path) -> None:
     again = bitdial("export", str(number), str(folder))
     assert again.code == 2
     assert again.err == f"folder: {folder} is not empty; name a new or an empty folder\n"
-    answer = bitdial("export", str(number), str(tmp_path / "half"), "--dtype", "bfloat16")
-    assert answer.code == 0, answer.err
-    assert "14 rounded layers, kept as bfloat16" in answer.out
-    assert "14 pairs, rank 4" in answer.out
     baseline = bitdial("export", str(number - 1), str(tmp_path / "none"))
     assert baseline.code == 2
     assert "is the 16-bit model as it was" in baseline.err
+
+
+def test_what_was_written_as_json(
+    bitdial: Bitdial, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON has the run, the format and all that was found out; an end without a word is told."""
+    run_id = make_trained(desk.database, desk.settings)
+    lines = [{"stage": "load"}, {"note": "a note"}, {"exported": {"ranks": [12], "adapter": None}}]
+    monkeypatch.setattr(export, "_iter_told", lambda *_: iter(lines))
+    answer = bitdial("export", str(run_id), str(tmp_path / "out"), "--json")
+    assert answer.json == {"id": run_id, "format": "peft", "ranks": [12], "adapter": None}
+    assert answer.err == "loading the run's model\na note\n"
+    lines.pop()
+    answer = bitdial("export", str(run_id), str(tmp_path / "out"), "--json")
+    assert (answer.code, answer.out) == (1, "")
+    assert "broke off; nothing was written" in answer.err
 
 
 def test_what_cannot_be_written_is_a_bad_request(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.export.peft_folder import Exported, export_peft
+from engine.export.rebuilding import RunFiles
 from engine.layers.layer_map import apply_map, held
 from engine.layers.rank_groups import group_adapters
 from engine.layers.swap import LayerPlan, Layers, install
@@ -46,7 +47,7 @@ class Finished:
         return export_peft(
             self.spec,
             folder,
-            result=self.result,
+            files=RunFiles(self.result),
             data_folder=self.result.parent,
             listener=lambda _: None,
         )
