@@ -26,7 +26,7 @@ from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups
 from engine.result import check_codes, load_result, measure_size, save_extracted
 from engine.search.heuristics import list_starts
-from engine.search.objective import check_objective
+from engine.search.objective import check_objective, check_searchable
 from engine.search.ordering import find_cost, order_best_first
 from engine.search.rank_history import RankHistory, load_history
 from engine.search.spaces import Ranks
@@ -87,6 +87,7 @@ def run_rank_search(
     Raises:
         BitdialError: Of the kind that fits; its sentence is for the user.
     """
+    check_searchable(spec)
     with open_session(spec, workspace, listener, device=device) as session:
         history = None if parent.history is None else load_history(parent.history)
         examples = _load_objective(session, spec)
@@ -142,6 +143,7 @@ def _prepare(session: Session, parent: ParentFiles) -> _Bench:
     """Load the model, install its layers and put the trained adapters and ranges back."""
     if not parent.result.is_file():
         raise CheckpointError("the result of the training run is gone; train it again")
+    check_searchable(session.spec)
     loaded = load(session)
     taught = teach(session, loaded, None)
     widths = take_widths(session, loaded, parent.result)

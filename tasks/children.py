@@ -14,7 +14,7 @@ from engine.errors import SpecError
 from engine.estimates.rank_space import list_groups
 from engine.models.shapes import ModelShapes
 from engine.search.heuristics import find_named
-from engine.search.objective import check_objective
+from engine.search.objective import check_objective, check_searchable
 from engine.search.spaces import Ranks, check_ranks
 from engine.specs import (
     ElasticLoraAdapter,
@@ -110,6 +110,7 @@ def _get_trained(desk: Desk, run_id: int) -> _Trained:
             "parent",
             f"run {run_id} has no elastic adapters; give a run with adapter.kind elastic-lora",
         )
+    check_searchable(spec)
     if run.state != "succeeded":
         raise WrongState(f"run {run_id} is {run.state}; ranks are chosen on runs that succeeded")
     return _Trained(run, spec, spec.adapter, load_shapes(desk.settings, spec))

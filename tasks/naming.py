@@ -58,8 +58,9 @@ def baseline_key(spec: Subject) -> str:
 
 
 def build_baseline(spec: Subject) -> ExperimentSpec:
-    """Return the 16-bit, untuned spec this one is compared with."""
-    return ExperimentSpec(seed=spec.seed, model=spec.model, evaluation=spec.evaluation)
+    """Return the 16-bit, untuned spec this one is compared with; it names what is measured."""
+    evaluation = spec.evaluation.model_copy(update={"benchmarks": spec.measured_tasks})
+    return ExperimentSpec(seed=spec.seed, model=spec.model, evaluation=evaluation)
 
 
 def make_name(spec: RunSpec) -> str:

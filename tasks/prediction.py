@@ -70,7 +70,9 @@ def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
         check_data(data, data_folder=folder, mirror=mirror, field=field)
         for field, data in _iter_data(spec)
     ]
-    unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
+    unknown: tuple[Problem, ...] = ()
+    if spec.model.head == "causal-lm":  # other heads' tasks are not lm-eval's
+        unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
     return (*chain.from_iterable(found), *unknown)
 
 
@@ -83,7 +85,8 @@ def _iter_data(spec: Subject) -> Iterator[tuple[str, TaskData | DataSpec]]:
             yield "quantizer.mixing.data", mixing.data
     if isinstance(spec.initialization, DataAware):
         yield "initialization.data", spec.initialization.data
-    yield "evaluation.data", spec.evaluation.data
+    if spec.model.head == "causal-lm":
+        yield "evaluation.data", spec.evaluation.data
 
 
 def predict(

@@ -31,10 +31,14 @@ def queue(
     priority: int = 0,
     with_baseline: bool = True,
 ) -> RunRecord:
-    """Queue an experiment, and before it the 16-bit baseline of its setting where there is none."""
+    """Queue an experiment, and before it the 16-bit baseline of its setting where there is none.
+
+    A head that starts at random has no baseline to speak of until it is trained: none is queued.
+    """
     new = _build_new_run(desk, resolved, shapes, priority=priority)
     baseline = None
-    if with_baseline and not new.is_baseline:
+    has_baseline = resolved.spec.model.head in ("causal-lm", "seq2seq")
+    if with_baseline and has_baseline and not new.is_baseline:
         baseline = _build_baseline_run(desk, resolved.spec, shapes, priority=priority)
     return _create(desk, new, baseline)
 
@@ -77,8 +81,9 @@ def _create(desk: Desk, new: NewRun, baseline: NewRun | None) -> RunRecord:
 
 def _build_baseline_run(desk: Desk, spec: RunSpec, shapes: ModelShapes, *, priority: int) -> NewRun:
     """Ask for the baseline as a person would, so that it can be cloned."""
-    wanted = spec.model_dump(mode="json", include={"seed", "model", "evaluation"})
-    resolved = ResolvedSpec(build_baseline(spec), wanted, "baseline")
+    baseline = build_baseline(spec)
+    wanted = baseline.model_dump(mode="json", include={"seed", "model", "evaluation"})
+    resolved = ResolvedSpec(baseline, wanted, "baseline")
     return _build_new_run(desk, resolved, shapes, priority=priority)
 
 

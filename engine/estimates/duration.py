@@ -128,7 +128,10 @@ def _decomposing_seconds(spec: Subject, shapes: ModelShapes, speed: SpeedBasis) 
 
 def _judge(work: Workload, speed: SpeedBasis) -> tuple[float, str]:
     """Return how far off the estimate may be, and what it rests on."""
-    is_measured = speed.evaluate_tokens_per_second is not None and (
+    asked = speed.evaluate_tokens_per_second
+    if not work.evaluate_tokens:  # another head than causal-lm is asked its task alone
+        asked = speed.benchmark_tokens_per_second
+    is_measured = asked is not None and (
         speed.train_tokens_per_second is not None or not work.train_tokens
     )
     if speed.num_runs == 0:

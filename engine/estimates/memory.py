@@ -90,8 +90,23 @@ def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
     if not isinstance(spec.adapter, NoAdapter):
         sides = (each.out_features + each.in_features for each in list_adapted(spec, shapes))
         num_trained += spec.adapter.max_rank * sum(sides)
+    num_trained += _count_head(spec, shapes)
     copies = TRAINED_COPIES if isinstance(spec.training, QatTraining) else 1
     return FLOAT32_BYTES * (num_trained * copies + num_scales)
+
+
+def _count_head(spec: Subject, shapes: ModelShapes) -> int:
+    """Return the weights of a head that is trained whole: what follows the blocks unrounded."""
+    if spec.model.head not in ("classification", "span-qa"):
+        return 0
+    rounded = {layer.name for layer in list_quantized(spec, shapes)}
+    return sum(
+        layer.num_weights
+        for layer in shapes.layers
+        if not layer.is_embedding
+        and split_name(layer.name).block is None
+        and layer.name not in rounded
+    )
 
 
 def _calibration_bytes(spec: Subject, shapes: ModelShapes) -> int:
@@ -123,9 +138,22 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
 
 def _prediction_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     """Return a piece of logits with its copies, and what is kept of the teacher."""
+    if spec.model.head != "causal-lm":
+        return _head_bytes(spec, shapes)
     work = count_workload(spec)
     logits = LOGIT_COPIES * LOGIT_ROWS * shapes.vocab_size * FLOAT32_BYTES
     hidden = work.evaluate_tokens * shapes.hidden_size * stored
     kept_hidden = hidden if spec.evaluation.divergence else 0
     target_tokens = work.teach_tokens - (work.evaluate_tokens if spec.evaluation.divergence else 0)
     return logits + kept_hidden + target_tokens * TARGET_BYTES_PER_TOKEN
+
+
+def _head_bytes(spec: Subject, shapes: ModelShapes) -> int:
+    """Return what a head puts out: next to nothing, but for texts logits of a whole microbatch.
+
+    Transformers computes them at once; a text is counted as long as what it is written from.
+    """
+    if spec.model.head != "seq2seq" or not isinstance(spec.training, QatTraining):
+        return 0
+    tokens = spec.training.per_device_train_batch_size * longest_row(spec.training)
+    return LOGIT_COPIES * tokens * shapes.vocab_size * FLOAT32_BYTES

@@ -8,7 +8,7 @@ Start with `check_objective`.
 from __future__ import annotations
 
 from engine.errors import SpecError
-from engine.specs import ObjectiveSpec, TaskData
+from engine.specs import ObjectiveSpec, Subject, TaskData
 from engine.specs.rank_search import SearchMetric, SearchSplit
 
 WITHOUT_VALIDATION = frozenset({"gsm8k"})
@@ -30,6 +30,20 @@ def list_splits(data: TaskData) -> tuple[SearchSplit, ...]:
 def list_metrics(data: TaskData) -> tuple[SearchMetric, ...]:
     """Return the metrics that tell configurations apart on a task, the preferred first."""
     return ("loss",) if data.task in WITHOUT_CHOICES else ("loss", "accuracy")
+
+
+def check_searchable(spec: Subject) -> None:
+    """Refuse ranks to be chosen or measured on a run whose model has another head than causal-lm.
+
+    Raises:
+        SpecError: At the parent.
+    """
+    if spec.model.head != "causal-lm":
+        raise SpecError.at(
+            "parent",
+            f"its model has a {spec.model.head} head; ranks are chosen and measured on causal-lm "
+            "heads only",
+        )
 
 
 def check_objective(data: TaskData, objective: ObjectiveSpec) -> None:

@@ -16,11 +16,13 @@ from engine.search.objective import (
     WITHOUT_CHOICES,
     WITHOUT_VALIDATION,
     check_objective,
+    check_searchable,
     list_metrics,
     list_splits,
 )
-from engine.specs import ObjectiveSpec, TaskData
+from engine.specs import ModelSpec, ObjectiveSpec, Subject, TaskData
 from engine.specs.data import TaskName
+from engine.specs.model import Head
 
 
 def test_tasks_without_validation_are_those_of_the_catalogue() -> None:
@@ -68,3 +70,12 @@ def test_what_is_listed_is_what_is_accepted(
                 continue
             with pytest.raises(SpecError, match=r"choose|train with|use loss"):
                 check_objective(data, objective)
+
+
+@pytest.mark.parametrize("head", ["classification", "span-qa", "seq2seq"])
+def test_ranks_under_other_heads_are_refused(head: Head) -> None:
+    """A search knows the loss of a language model alone, and says so at its parent."""
+    check_searchable(Subject())
+    with pytest.raises(SpecError, match=f"has a {head} head; ranks are chosen") as caught:
+        check_searchable(Subject(model=ModelSpec(head=head)))
+    assert caught.value.problems[0].field == "parent"
