@@ -259,13 +259,15 @@ def train_events(steps: int, total: int | None = None) -> Iterator[Event]:
             yield Logged("info", f"Step {step} of {total}.")
 
 
-def size_of(bits: int) -> SizeMeasured:
-    """Return a size like that of the real model at these bits."""
+def size_of(bits: float, *, adapters: int = 0) -> SizeMeasured:
+    """Return a size like that of the real model at these bits, with so many bytes of adapters."""
     effective = bits + (16 + bits) / 64
     weights = int(106e6 * effective / 8)
     kept = 57 * MIB
     parts = {"weights": weights, "unquantized": kept}
-    return SizeMeasured(weights + kept, ORIGINAL_BYTES, effective, parts)
+    if adapters:
+        parts["adapters"] = adapters
+    return SizeMeasured(sum(parts.values()), ORIGINAL_BYTES, effective, parts)
 
 
 def _evaluation(

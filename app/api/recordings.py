@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -21,6 +20,7 @@ from app.api.replies import (
     SeriesReply,
 )
 from app.plots import training_curves
+from app.reports import find_inside
 from tasks.store import files, logs, measurements, runs
 from tasks.store.records import LARGEST_ID, TERMINAL_STATES, FileRecord
 
@@ -111,13 +111,6 @@ def download_file(
     if path is None:
         raise not_found(f"{record.path} is recorded, but no longer in the data folder")
     return FileResponse(path, filename=path.name, media_type="application/octet-stream")
-
-
-def find_inside(folder: pathlib.Path, path: str) -> pathlib.Path | None:
-    """Return the file at `path` under the folder; None where it is missing or lies outside."""
-    ground = folder.resolve()
-    found = (ground / path).resolve()
-    return found if found.is_relative_to(ground) and found.is_file() else None
 
 
 def download_address(record: FileRecord) -> str:

@@ -56,6 +56,7 @@ function dressLayout(layout) {
 
 function showEmpty(sentence) {
   plot.style.display = sentence ? 'none' : '';
+  box.style.minHeight = sentence ? '0' : '';
   empty.hidden = !sentence;
   empty.textContent = sentence || '';
 }

@@ -2,7 +2,8 @@
 
 Handlers read the run's number from the address and the rest from the store, so a second tab or a
 restarted server shows the same. Curves and log are read by the browser from REST. What is shown of
-ranks stands in `run_ranks`, `run_candidates` and `run_choosing`, what is said in `app.tables`.
+ranks stands in `run_ranks`, `run_candidates` and `run_choosing`, what of the start in `run_start`,
+what is said in `app.tables`.
 Start with `RunPage`.
 """
 
@@ -32,6 +33,13 @@ from app.pages.run_candidates import (
 from app.pages.run_choosing import build_choice_panels, hide_choice, show_choice, wire_choice
 from app.pages.run_finding import Missing, find_asked_run
 from app.pages.run_ranks import RankPanels, build_rank_panels, hide_ranks, show_ranks
+from app.pages.run_start import (
+    build_start_panels,
+    hide_start,
+    show_start,
+    sign_start,
+    wire_start,
+)
 from app.services import Services
 from app.tables.candidates import find_record
 from app.tables.lineage import Child
@@ -101,14 +109,15 @@ def curves_source(run: RunRecord, *, log_scale: bool) -> dict[str, str]:
 
 
 def hide_findings() -> list[Any]:
-    """Answer for a page without ranks: rank panels, candidates, choice."""
-    return [*hide_ranks(), *hide_candidates(), *hide_choice()]
+    """Answer for a page without findings: rank panels, candidates, choice, start."""
+    return [*hide_ranks(), *hide_candidates(), *hide_choice(), *hide_start()]
 
 
 def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> list[Any]:
-    """Return rank panels, candidates and choice of a run, as the address selects."""
+    """Return rank panels, candidates, choice and start of a run, as the address selects."""
     if run.kind != "search":
-        return [*show_ranks(services, run), *hide_candidates(), *show_choice(run)]
+        start = show_start(services, run)
+        return [*show_ranks(services, run), *hide_candidates(), *show_choice(run), *start]
     found = find_candidates(services, run)
     position = find_selected(found, query)
     record = find_record(found, position)
@@ -116,6 +125,7 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
         *show_ranks(services, run, ranks=record.ranks if record else None),
         *show_candidates(run, found, position),
         *hide_choice(),
+        *hide_start(),
     ]
 
 
@@ -124,7 +134,8 @@ def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
     counted = sum(map(sum, (run.rank_counts or {}).get("counts", ())))
     evaluated = len(_list_evaluated(services.database, run))
     parts = (run.id, run.attempt, run.state, bool(run.chosen_ranks), counted, evaluated)
-    return " ".join(map(str, (*parts, query.get("candidate", "")[:20])))
+    rest = (query.get("candidate", "")[:20], sign_start(services, run))
+    return " ".join(map(str, (*parts, *rest)))
 
 
 @dataclass(frozen=True)
@@ -191,10 +202,11 @@ class RunPage:
         """Show the clicked configuration: rank panels, candidates, and its position as text."""
         position = read_position(event)
         run = find_asked_run(self.services, request.query_params)
+        count = len(hide_ranks()) + len(hide_candidates())
         if isinstance(run, Missing) or position is None:
-            return (*[gr.skip()] * (len(hide_ranks()) + len(hide_candidates())), "")
+            return (*[gr.skip()] * count, "")
         findings = show_findings(self.services, run, {"candidate": str(position)})
-        return (*findings[: -len(hide_choice())], str(position))
+        return (*findings[:count], str(position))
 
     def evaluate(self, event: gr.EventData, request: gr.Request) -> tuple[Any, str]:
         """Queue the evaluation of the configuration whose button was pressed."""
@@ -217,6 +229,7 @@ def build(services: Services) -> None:
                     label=text.LOG_SCALE, value=False, container=False, elem_id="log-scale"
                 )
                 curves = PlotlyChart(label=text.CURVES, height=480, elem_id="run-curves")
+            start = build_start_panels()
             ranks = build_rank_panels()
             choice = build_choice_panels()
             log = LogView(elem_id="run-log")
@@ -224,7 +237,8 @@ def build(services: Services) -> None:
         with gr.Column(scale=2, min_width=360):
             facts = Facts(elem_id="run-facts")
     seen = gr.Textbox(visible=False)
-    findings = [*ranks.list_outputs(), *search.list_outputs(), *choice.list_outputs(), seen]
+    panels = (ranks, search, choice, start)
+    findings = [*(each for part in panels for each in part.list_outputs()), seen]
     whole = [header, body, facts, spec, curves, log, training, *findings, timer]
     listen_to_load(page.load, [log_scale], whole)
     header.acted(page.load, [log_scale], whole, **FAST)
@@ -232,6 +246,7 @@ def build(services: Services) -> None:
     log_scale.input(page.rescale, [log_scale], curves, trigger_mode="always_last", **FAST)
     _wire_candidates(page, ranks, search)
     wire_choice(services, choice)
+    wire_start(services, start)
 
 
 def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) -> None:

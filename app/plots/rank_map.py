@@ -6,17 +6,16 @@ a cell each where they are. Start with `read_map`; `list_table` says the same as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.plots.layer_map import build_layout, order_blocks, order_kinds, place_layer
 from app.text import ranks as text
 from app.theme import color_of_rank
-from engine.models.naming import group_of, split_name
 
-ROW_PIXELS, FRAME_PIXELS = 26, 96
-# As a block computes them; other kinds follow as they come, since checkpoints list them at will.
-_USUAL_KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_BLOCK = re.compile(r"(?:(\w+) )?block (\d+)")
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ def read_map(
     for group, rank in found.items():
         for kind, block in _list_places(group, (members or {}).get(group, ())):
             placed[kind, block] = rank
-    kinds = tuple(sorted(dict.fromkeys(kind for kind, _ in placed), key=_order_of_kind))
-    blocks = tuple(sorted({block for _, block in placed}, key=_order_of_block))
+    kinds = order_kinds(kind for kind, _ in placed)
+    blocks = order_blocks(block for _, block in placed)
     cells = tuple(tuple(placed.get((kind, block)) for block in blocks) for kind in kinds)
     if blocks == (text.OUTSIDE,):  # groups of a kind have no block in their names
         blocks = (text.ALL_BLOCKS,)
@@ -91,12 +90,7 @@ def draw(found: RankMap) -> dict[str, Any]:
         "hoverongaps": False,
         "hovertemplate": text.MAP_HOVER + "<extra></extra>",
     }
-    layout = {
-        "uirevision": "rank-map",
-        "height": FRAME_PIXELS + ROW_PIXELS * max(len(found.kinds), 2),
-        "xaxis": {"title": text.BLOCK_AXIS, "type": "category", "showgrid": False},
-        "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
-    }
+    layout = build_layout(found.kinds, "rank-map")
     ranks = sorted(set(found.groups.values()), reverse=True)
     aria = text.MAP_LABEL.format(count=len(found.groups), ranks=", ".join(map(str, ranks)))
     data = [trace] if found.cells else []
@@ -114,26 +108,11 @@ def list_table(found: RankMap) -> dict[str, Any]:
 def _list_places(group: str, layers: Sequence[str]) -> list[tuple[str, str]]:
     """Return kind and block of every cell a group fills."""
     if layers:
-        return [_place_layer(name) for name in layers]
-    if group.startswith("block "):
-        return [(text.ALL_KINDS, group.removeprefix("block "))]
-    return [_place_layer(group)]
-
-
-def _place_layer(name: str) -> tuple[str, str]:
-    block = split_name(name).block
-    if block is None:
-        return name, text.OUTSIDE
-    return group_of(name, "kind"), str(block)
-
-
-def _order_of_kind(kind: str) -> int:
-    name = split_name(kind).kind
-    return _USUAL_KINDS.index(name) if name in _USUAL_KINDS else len(_USUAL_KINDS)
-
-
-def _order_of_block(block: str) -> tuple[int, str]:
-    return (int(block), "") if block.isdigit() else (10**9, block)
+        return [place_layer(name) for name in layers]
+    named = _BLOCK.fullmatch(group)
+    if named:
+        return [(f"{named[1] or ''} {text.ALL_KINDS}".strip(), named[2])]
+    return [place_layer(group)]
 
 
 def _scale_colors(count: int) -> list[list[float | str]]:

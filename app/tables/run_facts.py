@@ -66,6 +66,7 @@ def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
         *([describe_children(found.children)] if is_parent or found.children else []),
         describe_estimates(run),
         describe_files(found.files),
+        *([describe_export(run)] if _can_be_exported(run, found.files) else []),
         describe_environment(run),
         describe_attempts(found.attempts),
     )
@@ -125,6 +126,19 @@ def describe_files(files: Sequence[FileRecord]) -> Section:
     return Section(
         "files", text.FILES, rows, text.NO_FILES, columns=text.FILE_COLUMNS, numbers=(1,)
     )
+
+
+def describe_export(run: RunRecord) -> Section:
+    """Return the command that writes a run's model for other tools, to be copied."""
+    command = text.EXPORT_COMMAND.format(id=run.id)
+    line = Fact(command, mono=True, copies=command, copy_label=text.COPY_EXPORT)
+    return Section("export", text.EXPORT, (build_row(line),), "", note=text.EXPORT_NOTE)
+
+
+def _can_be_exported(run: RunRecord, files: Sequence[FileRecord]) -> bool:
+    """Whether a run changed its model and left the result; `tasks.exporting` decides for good."""
+    has_result = any(record.kind == "result" for record in files)
+    return run.state == "succeeded" and not run.is_baseline and has_result
 
 
 def describe_environment(run: RunRecord) -> Section:

@@ -63,7 +63,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "loftq-data-aware",
-        "LoftQ with calibration text (CLoQ)",
+        "Calibrated LoftQ (CLoQ)",
         "Round to NormalFloat and fit the adapters so that each layer's output on calibration text "
         "changes least; no training, done in minutes.",
         {

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.api import build_api, build_metrics_router
-from tests.filled import Filled, filled, filled_folder
+from tests.filled import Filled, filled, filled_folder, started, started_folder
 
-__all__ = ["filled", "filled_folder"]
+__all__ = ["filled", "filled_folder", "started", "started_folder"]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from app.api.recordings import find_inside
+from app.reports import find_inside
 from tasks.store.tables import File
 from tests.filled import Filled
 
