@@ -62,7 +62,8 @@ def pearson(labels: Values, answers: Values, *, axis: int) -> Values:
     centered = [values - values.mean(axis=axis, keepdims=True) for values in (labels, answers)]
     left, right = centered
     spread = np.sqrt((left**2).sum(axis=axis) * (right**2).sum(axis=axis))
-    return _quotient((left * right).sum(axis=axis), spread)
+    is_constant = (np.ptp(labels, axis=axis) == 0) | (np.ptp(answers, axis=axis) == 0)
+    return _quotient((left * right).sum(axis=axis), np.where(is_constant, 0.0, spread))
 
 
 def spearman(labels: Values, answers: Values, *, axis: int) -> Values:

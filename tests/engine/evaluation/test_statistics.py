@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from engine.evaluation.statistics import Mean, exponential, mean_of
+from engine.evaluation.statistics import Mean, bootstrapped, exponential, mean_of
 
 
 def test_the_error_is_that_of_the_mean_of_window_means() -> None:
@@ -43,3 +45,25 @@ def test_a_hopeless_model_has_an_infinite_perplexity() -> None:
 def test_small_losses_are_summed_in_double() -> None:
     """Millions of equal small values keep their mean."""
     assert mean_of(torch.full((2, 1_000_000), 1e-4)).value == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_a_bootstrapped_mean_has_the_error_of_a_mean() -> None:
+    """Resampling gives a mean the error its formula does, the same each time; one example none."""
+    values = np.random.default_rng(0).normal(2.0, 3.0, 400)
+    found = bootstrapped(np.mean, values)
+    assert found.value == pytest.approx(values.mean())
+    assert found.standard_error == pytest.approx(values.std(ddof=1) / 20, rel=0.1)
+    assert found.num_samples == 400
+    assert bootstrapped(np.mean, values) == found
+    assert bootstrapped(np.mean, values, seed=1).standard_error != found.standard_error
+    assert bootstrapped(np.mean, values[:1]).standard_error is None
+
+
+def test_columns_are_resampled_together() -> None:
+    """Columns are of the same examples: two equal ones differ in no resampling."""
+    values = np.arange(20.0)
+
+    def gap(left: NDArray[Any], right: NDArray[Any], *, axis: int) -> NDArray[Any]:
+        return np.abs(left - right).max(axis=axis)
+
+    assert bootstrapped(gap, values, values) == Mean(0.0, 0.0, 20)
