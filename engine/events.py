@@ -144,7 +144,8 @@ class FileWritten:
     """A file of the run is complete on disk.
 
     Attributes:
-        kind: "spec", "checkpoint", "ranks" (what training sampled), "result", "export", "report".
+        kind: "spec", "checkpoint", "ranks" (what training sampled), "result", "head" (trained
+            whole), "export", "report".
         path: Path relative to the run's folder.
     """
 

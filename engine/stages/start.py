@@ -16,8 +16,8 @@ from engine.layers.headed import HeadedModel
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups, group_adapters
 from engine.layers.swap import LayerPlan, install
+from engine.measured_size import measure_size
 from engine.models.loading import LoadedModel
-from engine.result import measure_size
 from engine.session import Session, load_windows
 from engine.specs import DataAware, ElasticLoraAdapter
 from engine.stages.load import Loaded, LoadedHead
@@ -61,7 +61,7 @@ def start(
         )
         if errors:
             _announce_errors(session, errors)
-        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits} bits"))
+        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits:g} bits"))
         session.listener(measure_size(model, layers, spec.quantizer))
     return installed, groups
 
