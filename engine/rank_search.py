@@ -24,7 +24,8 @@ from engine.experiment import RESULT_FILE
 from engine.initialize.catalogue import Installed
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups
-from engine.result import check_codes, load_result, measure_size, save_extracted
+from engine.measured_size import measure_size
+from engine.result import check_codes, load_result, save_extracted
 from engine.search.heuristics import list_starts
 from engine.search.objective import check_objective, check_searchable
 from engine.search.ordering import find_cost, order_best_first

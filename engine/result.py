@@ -1,6 +1,6 @@
-"""What a compressed model weighs, and the files of what was trained.
+"""The files of what was trained: codes, ranges and adapters, and back.
 
-Start with `measure_size` and `save_result`.
+What a model weighs is `measured_size`. Start with `save_result`.
 """
 
 from __future__ import annotations
@@ -11,70 +11,26 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.errors import CheckpointError
-from engine.events import SizeMeasured
 from engine.layers.adapters import LoraPair
 from engine.layers.codebook_scales import WeightRanges
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import join, split
-from engine.quant.packing import pack, packed_size, unpack
+from engine.quant.packing import pack, unpack
 from engine.quant.ranges import asymmetric_grid, symmetric_grid
 from engine.quant.uniform import decode
-from engine.specs import FloatQuantizer, LoraAdapter, QuantizerSpec
+from engine.specs import LoraAdapter
 from engine.teacher.cache import Tensors, write_tensors
 
-BYTES_UNQUANTIZED = 2
 RESULT_FORMAT = "bitdial-result-4"
 READABLE_FORMATS = ("bitdial-result-2", "bitdial-result-3", RESULT_FORMAT)
 """Results of version 2 have codes of one byte each, as (O, I); both older ones have the grid of
 uniform ranges again beside the ranges."""
 MAX_OTHER_CODES = 1e-3
 """Share of codes that may differ: ties that another device or thread count rounds otherwise."""
-
-
-def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> SizeMeasured:
-    """Count the bytes of the compressed model from the layers that are really there.
-
-    Packed codes, float16 scales, zero points as wide as a code (asymmetric grids only), and 16 bits
-    for everything that is not quantized. Absorbed adapters vanish into the codes and weigh nothing;
-    parallel ones weigh 16 bits per parameter at their current rank.
-    """
-    quantized = [layer for layer in layers.values() if layer.ranges is not None]
-    inside = {id(layer.weight) for layer in quantized}
-    trained = {
-        id(value)
-        for layer in layers.values()
-        for part in (layer.ranges, layer.adapter)
-        if part is not None
-        for value in part.parameters()
-    }
-    rest = sum(
-        value.numel()
-        for value in model.parameters()
-        if id(value) not in inside and id(value) not in trained
-    )
-    num_weights = sum(layer.weight.numel() for layer in quantized)
-    parts = {
-        "weights": sum(_code_bytes(layer) for layer in quantized),
-        "scales": sum(_num_groups(layer) * BYTES_UNQUANTIZED for layer in quantized),
-        "zero_points": 0,
-        "unquantized": rest * BYTES_UNQUANTIZED,
-    }
-    if not isinstance(quantizer, FloatQuantizer) and quantizer.has_zero_points:
-        parts["zero_points"] = sum(_zero_point_bytes(layer) for layer in quantized)
-    adapters = sum(_adapter_bytes(layer) for layer in layers.values())
-    if adapters:
-        parts["adapters"] = adapters
-    stored = parts["weights"] + parts["scales"] + parts["zero_points"]
-    return SizeMeasured(
-        total_bytes=sum(parts.values()),
-        original_bytes=(num_weights + rest) * BYTES_UNQUANTIZED,
-        effective_bits=8 * stored / num_weights if num_weights else 16.0,
-        parts=parts,
-    )
 
 
 def save_result(path: Path, layers: Layers) -> None:
@@ -308,22 +264,3 @@ def _rounding_tensors(name: str, layer: RoundedWeight) -> Tensors:
 @torch.no_grad()
 def _stored(layer: RoundedWeight, ranges: WeightRanges) -> Tensors:
     return ranges.stored(split(layer.unrounded(), layer.num_groups))
-
-
-def _num_groups(layer: RoundedWeight) -> int:
-    return layer.weight.shape[0] * layer.num_groups
-
-
-def _adapter_bytes(layer: RoundedWeight) -> int:
-    """Return what a parallel adapter weighs at its current rank."""
-    if layer.parallel is None:
-        return 0
-    return layer.active_rank * sum(layer.weight.shape) * BYTES_UNQUANTIZED
-
-
-def _code_bytes(layer: RoundedWeight) -> int:
-    return packed_size(layer.weight.numel(), layer.active_bits)
-
-
-def _zero_point_bytes(layer: RoundedWeight) -> int:
-    return packed_size(_num_groups(layer), layer.active_bits)

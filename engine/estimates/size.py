@@ -6,7 +6,7 @@ layer counts with the mean, and codes come to no more than that.
 Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
 and exist on asymmetric integer grids only; all else is 16 bits. Absorbed adapters vanish into the
 codes, parallel ones weigh 16 bits per parameter.
-The same sum as `engine.result` takes from the real model. Start with `estimate_size`.
+The same sum as `engine.measured_size` takes from the real model. Start with `estimate_size`.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from engine.errors import CheckpointError
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
+from engine.measured_size import measure_size
 from engine.quant.grouping import split
 from engine.quant.packing import unpack
 from engine.quant.uniform import encode
 from engine.result import (
     check_codes,
     load_result,
-    measure_size,
     read_weights,
     read_widths,
     save_result,

@@ -10,8 +10,8 @@ import pytest
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
 from engine.estimates.workload import count_workload
 from engine.layers.swap import LayerPlan, install
+from engine.measured_size import measure_size
 from engine.models.shapes import read_shapes
-from engine.result import measure_size
 from engine.specs import ExperimentSpec, resolve
 from tests.tiny_heads import make_kind, save_kind
 

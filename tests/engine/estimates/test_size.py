@@ -13,9 +13,9 @@ from engine.errors import SpecError
 from engine.estimates.selection import list_adapted, list_quantized
 from engine.estimates.size import estimate_size
 from engine.layers.swap import LayerPlan, find_targets, install
+from engine.measured_size import measure_size
 from engine.models.conv1d import replace_conv1d
 from engine.models.shapes import ModelShapes, read_shapes
-from engine.result import measure_size
 from engine.specs import ExperimentSpec, FloatQuantizer, ModelSpec, resolve
 from tests.tiny_models import make_gpt2, make_llama, save
 

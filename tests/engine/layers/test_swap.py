@@ -12,8 +12,8 @@ from engine.layers.layer_map import bypassed, held
 from engine.layers.quantized_embedding import QuantizedEmbedding
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.swap import LayerPlan, find_targets, install
+from engine.measured_size import measure_size
 from engine.models.conv1d import replace_conv1d
-from engine.result import measure_size
 from engine.specs import FloatQuantizer, IntegerQuantizer, LoraAdapter, NoAdapter
 from tests.engine.tiny_layers import (
     NO_LAYER,
