@@ -47,12 +47,20 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         written.mkdir()
         yield written
+        _share(written)
         check_new(folder)
         written.rename(folder)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _share(folder: Path) -> None:
+    """Let files be read by whoever may read the folder; some libraries write for us alone."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(folder.stat().st_mode & 0o666)
 
 
 def _cannot_write(folder: Path, error: OSError) -> StorageError:

@@ -22,9 +22,11 @@ from engine.models.quiet import quiet
 from engine.specs import Head
 
 TOLERANCES: Mapping[torch.dtype, float] = MappingProxyType(
-    {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+    {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 2e-2}
 )
-"""Largest difference of a logit, relative to the largest: other kernels sum in another order."""
+"""Largest difference of a logit, relative to the largest: other kernels sum in another order, and
+PEFT keeps pairs in float32 where we multiply in the model's 16 bits. SmolLM2-135M in bfloat16 was
+0.026 apart; without its pairs the base is the same to the bit."""
 NUM_TOKENS = 16
 
 

@@ -63,6 +63,17 @@ def test_a_spec_that_does_not_fit_is_refused(desk: Desk) -> None:
     assert list_runs(desk.database) == ()
 
 
+def test_an_adapter_folder_is_looked_at_before(desk: Desk) -> None:
+    """A folder to start from that is no adapter is a sentence at its field; nothing is queued."""
+    start = {"method": "adapter-folder", "path": "/nowhere/lora"}
+    values = {"preset": "loftq", "initialization": start}
+    with pytest.raises(SpecError, match=r"initialization\.path: there is no folder /nowhere/lora"):
+        submit(desk, resolve(values))
+    found = preview(desk, values)
+    assert [problem.field for problem in found.problems] == ["initialization.path"]
+    assert list_runs(desk.database) == ()
+
+
 def test_a_missing_model_is_refused(desk: Desk) -> None:
     """A model that is not there is told before anything is queued."""
     values = {"model": {"source": "/nowhere/model"}}

@@ -202,6 +202,16 @@ def test_nothing_is_overwritten(tmp_path: Path, run: Finished) -> None:
     assert (tmp_path / "out/config.json").is_file()
 
 
+def test_what_is_written_is_for_everybody(tmp_path: Path, run: Finished) -> None:
+    """Files can be read by whoever may read a new folder, whichever library wrote them."""
+    run.export(tmp_path / "out")
+    (tmp_path / "new").mkdir()
+    readable = (tmp_path / "new").stat().st_mode & 0o666
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) >= 6
+    assert {path.stat().st_mode & 0o777 for path in files} == {readable}
+
+
 def test_a_folder_that_answers_otherwise_is_removed(
     tmp_path: Path, run: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:

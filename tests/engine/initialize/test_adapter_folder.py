@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engine.adapter_fit import check_adapter_folder
 from engine.errors import BitdialError, ModelError, SpecError
+from engine.events import Event, ScoreMeasured
+from engine.experiment import Workspace, run_experiment
 from engine.initialize.adapter_folder import start_adapter_folder
 from engine.layers.swap import LayerPlan, Layers, install
+from engine.models.adapter_header import FIRST, PREFIX, SECOND
 from engine.models.conv1d import replace_conv1d
 from engine.models.shapes import read_shapes
 from engine.specs import AdapterFolder, ExperimentSpec, FloatQuantizer, LoraAdapter, QuantizerSpec
@@ -104,6 +108,31 @@ def test_layers_without_a_saved_pair_start_at_zero(
     assert "2 of 14 adapters are read; 12 have no saved pair and start at zero" in caplog.text
     filled = {name for name, layer in layers.items() if layer.adapter.b.any()}
     assert filled == {name for name in layers if name.endswith("q_proj")}
+
+
+def test_a_run_starts_from_a_folder(tmp_path: Path) -> None:
+    """A run that only starts from a folder ends with its pairs, and is measured with them."""
+    source = save_llama(tmp_path / "model")
+    save_adapter(make_llama(), tmp_path / "adapter", r=4, target_modules=list(LLAMA))
+    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog. " * 40)
+    spec = ExperimentSpec(
+        model={"source": str(source)},
+        adapter=LoraAdapter(r=4, lora_alpha=8.0, placement="parallel"),
+        initialization=AdapterFolder(path=str(tmp_path / "adapter")),
+        evaluation={
+            "data": {"source": str(tmp_path / "text.txt"), "split": "train"},
+            "max_length": 16,
+            "limit": 2,
+        },
+    )
+    events: list[Event] = []
+    run_experiment(spec, workspace=Workspace(tmp_path / "run", tmp_path), listener=events.append)
+    saved = load_file(tmp_path / "adapter/adapter_model.safetensors")
+    result = load_file(tmp_path / "run/result.safetensors")
+    assert torch.equal(result[f"{PAIR}/adapter.a"], saved[f"{PREFIX}{PAIR}{FIRST}"])
+    assert torch.equal(result[f"{PAIR}/adapter.b"], saved[f"{PREFIX}{PAIR}{SECOND}"])
+    scores = {each.metric: each.value for each in events if isinstance(each, ScoreMeasured)}
+    assert scores["kl_divergence"] > 1e-5
 
 
 def sentence_of(folder: Path, **adapter: Any) -> str:
