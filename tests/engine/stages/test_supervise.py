@@ -227,3 +227,18 @@ def test_a_model_of_another_build_is_refused_at_its_head(room: Room) -> None:
     with pytest.raises(ModelError, match=r"encoder \(BERT\); choose model\.head class") as caught:
         room.run(room.spec("seq2seq"), "refused")
     assert caught.value.field == "model.head"
+
+
+@pytest.mark.parametrize("head", ["classification", "span-qa"])
+def test_a_16_bit_body_trains_a_float32_head(room: Room, head: str) -> None:
+    """In bfloat16 the head still moves by steps a 16-bit float could not hold."""
+    model = ModelSpec(source=str(room.bert), head=head, dtype="bfloat16")
+    saved = []
+    for rate in (1e-6, 2e-6):
+        spec = room.spec(head, model=model, training={"learning_rate": rate, "max_steps": 1})
+        room.run(spec, f"half-{head}-{rate}")
+        saved.append(load_file(room.folder / f"half-{head}-{rate}" / "head.safetensors"))
+    first, second = saved
+    assert {value.dtype for value in first.values()} == {torch.float32}
+    weight = next(name for name in first if name.endswith(".weight"))
+    assert not torch.equal(first[weight], second[weight])
