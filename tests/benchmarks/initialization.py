@@ -61,7 +61,7 @@ STARTS: dict[str, InitializationSpec] = {
     "loftq-1": LoftQ(iterations=1),
     "loftq-5": LoftQ(iterations=5),
     "data-aware-1": DataAware(iterations=1),
-    "data-aware-5": DataAware(iterations=5),
+    "data-aware-3": DataAware(iterations=3),
 }
 TARGETS = {"best_kl.4": "<=0.075", "best_kl.3": "<=0.32", "best_kl.2": "<=1.7"}
 
@@ -101,7 +101,7 @@ def _cases() -> Iterator[Case]:
             yield Case(bits, None, "integer", start, NoAdapter())
     for mean in (2.5, 2.25):
         for rule in ("first-layers", "sensitivity"):
-            for start in ("loftq-5", "data-aware-5"):
+            for start in ("loftq-5", "data-aware-3"):
                 yield Case(mean, rule, "normal-float", start, ADAPTER)
 
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Starts of quantized models beside each other.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only", default="", help="only the cases whose name starts with this")
-    parser.add_argument("--windows", type=int, default=64, help="windows to measure on (64)")
+    parser.add_argument("--windows", type=int, default=24, help="windows to measure on (24)")
     parser.add_argument("--data-folder", type=Path, help="where the converted model is kept")
     asked = parser.parse_args(arguments)
     try:
