@@ -19,8 +19,10 @@ from engine.initialize.error_report import ERROR_FILE, Errors, write_errors
 from engine.specs import resolve
 from tasks import submit
 from tasks.submit import Desk
-from tests.store_samples import BENCHMARK, carry_out, open_events, size_of
+from tests.store_samples import carry_out, open_events, size_of
 
+WIKITEXT = "Salesforce/wikitext"
+BENCHMARK = f"text/{WIKITEXT}"
 NUM_BLOCKS = 30
 KINDS = (
     "self_attn.k_proj",
@@ -49,6 +51,7 @@ class StartSamples:
         waiting: A LoftQ run that is still queued.
         damaged: Finished, with a report nobody can read.
         families: Every finished run, by start and bits.
+        classifier: Finished, with a head that has accuracy and no perplexity.
     """
 
     loftq: int
@@ -56,10 +59,14 @@ class StartSamples:
     waiting: int
     damaged: int
     families: dict[tuple[str, float], int]
+    classifier: int
 
 
 def add_start_runs(desk: Desk) -> StartSamples:
     """Carry out a family of runs at four widths for each of three starts."""
+    baseline = {"preset": "baseline", "evaluation": _values("loftq", 4)["evaluation"]}
+    run = submit.submit(desk, resolve(baseline))
+    carry_out(desk, run.id, (*open_events(), _measure_text(27.0)))
     families = {
         (start, bits): _finish(desk, start, bits, perplexity)
         for start, scores in FAMILIES
@@ -74,7 +81,19 @@ def add_start_runs(desk: Desk) -> StartSamples:
         waiting=_submit(desk, "loftq", 4, name="waiting for its start"),
         damaged=damaged,
         families=families,
+        classifier=_finish_classifier(desk),
     )
+
+
+def _finish_classifier(desk: Desk) -> int:
+    run = submit.submit(desk, resolve({"preset": "loftq-classify"}), with_baseline=False)
+    events = (
+        *open_events(),
+        size_of(2, adapters=9_768_960),
+        ScoreMeasured("sst2", "accuracy", 0.874, 0.0112, 872, "higher", limited=False),
+    )
+    carry_out(desk, run.id, events)
+    return run.id
 
 
 def make_errors(bits: float, iterations: int = 5) -> Errors:
@@ -107,9 +126,11 @@ def _values(start: str, bits: float) -> dict[str, Any]:
     quantizer: dict[str, Any] = {"bits": bits}
     if bits != int(bits):
         quantizer["mixing"] = {"rule": "sensitivity"}
+    evaluation = {"data": {"source": WIKITEXT, "config": "wikitext-2-raw-v1"}}
+    values = {"quantizer": quantizer, "evaluation": evaluation}
     if start == "round-to-nearest":
-        return {"preset": "rtn", "quantizer": {"grid": "normal-float", **quantizer}}
-    return {"preset": "loftq", "quantizer": quantizer, "initialization": {"method": start}}
+        return {"preset": "rtn", **values, "quantizer": {"grid": "normal-float", **quantizer}}
+    return {"preset": "loftq", **values, "initialization": {"method": start}}
 
 
 def _finish(desk: Desk, start: str, bits: float, perplexity: float) -> int:
@@ -129,9 +150,13 @@ def _events(folder: Path, start: str, bits: float, perplexity: float) -> Iterato
         write_errors(folder / ERROR_FILE, make_errors(bits))
         yield FileWritten("report", ERROR_FILE)
     yield size_of(bits, adapters=0 if start == "round-to-nearest" else 9_768_960)
-    yield ScoreMeasured(BENCHMARK, "perplexity", perplexity, perplexity / 80, 4080, "lower", True)
+    yield _measure_text(perplexity)
     (folder / "model.safetensors").write_bytes(bytes(64))
     yield FileWritten("result", "model.safetensors")
+
+
+def _measure_text(perplexity: float) -> ScoreMeasured:
+    return ScoreMeasured(BENCHMARK, "perplexity", perplexity, perplexity / 80, 4080, "lower", True)
 
 
 def write_report(path: Path, values: Mapping[str, Any]) -> None:

@@ -5,9 +5,9 @@ things), `bodies.py` (a spec sent as JSON or YAML), `refusals.py` (errors as sen
 `replies.py` (what is answered), `runs.py` (list, read), `orders.py` (submit, cancel, ...),
 `children.py` (searches and evaluations of ranks, and what they found), `recordings.py` (curves,
 log, scores, files of a run), `starts.py` (what a start left of the layers), `leaderboard.py`
-(finished runs, CSV, Markdown), `catalogue.py` (presets and schema), `process_metrics.py`
-(`/metrics`). No business is done here: routes call `tasks` and `app.tables`. Start with
-`application.py`.
+(finished runs, CSV, Markdown), `published.py` (numbers of others), `catalogue.py` (presets and
+schema), `process_metrics.py` (`/metrics`). No business is done here: routes call `tasks` and
+`app.tables`. Start with `application.py`.
 """
 
 from app.api.application import build_api

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from app.api import catalogue, children, leaderboard, orders, recordings, runs, starts
+from app.api import catalogue, children, leaderboard, orders, published, recordings, runs, starts
 from app.api.access import refuse_other_sites
 from app.api.refusals import add_refusals
 from app.services import Services
@@ -30,7 +30,7 @@ def build_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_other_sites)],
     )
     api.state.services = services
-    for room in (runs, orders, children, recordings, starts, leaderboard, catalogue):
+    for room in (runs, orders, children, recordings, starts, leaderboard, published, catalogue):
         api.include_router(room.router)
     add_refusals(api)
     return api

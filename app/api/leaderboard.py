@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import PlainTextResponse, Response
@@ -48,6 +48,14 @@ class RowReply(Reply):
     cells: dict[str, CellReply]
 
 
+class PublishedRowReply(Reply):
+    """What others published of another model; `title` says where it is printed."""
+
+    name: str
+    title: str
+    cells: dict[str, CellReply]
+
+
 class GroupReply(Reply):
     """Runs of one model and evaluation setting, which alone can be compared.
 
@@ -60,6 +68,7 @@ class GroupReply(Reply):
     rows: list[RowReply]
     num_hidden: int
     note: str
+    published: list[PublishedRowReply]
 
 
 class LeaderboardReply(Reply):
@@ -75,10 +84,20 @@ def read_view(
     min_bits: Annotated[float | None, Query(ge=0, le=64)] = None,
     max_bits: Annotated[float | None, Query(ge=0, le=64)] = None,
     columns: Annotated[str, Query(max_length=4000, description="Ids with commas between.")] = "",
+    published: Annotated[
+        Literal["yes", "no", ""], Query(description="Numbers of others under the runs.")
+    ] = "",
 ) -> View:
     """Read from the query what to show."""
     chosen = tuple(part for part in columns.split(",") if part)
-    return View(sort, search, min_bits=min_bits, max_bits=max_bits, columns=chosen)
+    return View(
+        sort,
+        search,
+        min_bits=min_bits,
+        max_bits=max_bits,
+        columns=chosen,
+        published=published != "no",
+    )
 
 
 ViewHere = Annotated[View, Depends(read_view)]

@@ -3,7 +3,7 @@
 const words = props.words;
 const root = element.querySelector('.leaderboard');
 const REMEMBERED = 'bitdial-leaderboard-columns';
-const KEPT = ['sort', 'search', 'min_bits', 'max_bits', 'columns'];
+const KEPT = ['sort', 'search', 'min_bits', 'max_bits', 'columns', 'published'];
 const asked = new URLSearchParams(location.search);
 const view = Object.fromEntries(KEPT.map((name) => [name, asked.get(name) || '']));
 if (!view.columns) view.columns = localStorage.getItem(REMEMBERED) || '';
@@ -38,9 +38,17 @@ const markdownLink = make('a', { class: 'bd-button', 'data-act': 'markdown' },
 const copyButton = make('button', {
   class: 'bd-button', type: 'button', 'aria-label': words.copy_label, 'data-act': 'copy',
 }, makeIcon('copy'), make('span', { class: 'label' }, words.copy));
+const publishedBox = make('input', {
+  type: 'checkbox', 'data-act': 'published',
+  change: () => change({ published: publishedBox.checked ? '' : 'no' }),
+});
+publishedBox.checked = view.published !== 'no';
+const publishedLabel = make('label', {
+  class: 'published-choice', title: words.published_hint, hidden: true,
+}, publishedBox, words.published);
 const toolbar = make('div', { class: 'toolbar', hidden: true }, searchBox,
   make('span', { class: 'range' }, words.bits, minBits, words.to, maxBits),
-  make('span', { class: 'grow' }), menu, csvLink, markdownLink, copyButton);
+  publishedLabel, make('span', { class: 'grow' }), menu, csvLink, markdownLink, copyButton);
 const problem = make('div', { class: 'problem', role: 'alert', hidden: true });
 const tables = make('div');
 const nothing = make('div', { class: 'box nothing', role: 'status' }, words.loading);
@@ -94,6 +102,8 @@ function change(values) {
 
 function show() {
   toolbar.hidden = groups.length === 0;
+  const hasPublished = groups.some((group) => group.published.length > 0);
+  publishedLabel.hidden = !hasPublished && view.published !== 'no';
   nothing.hidden = groups.length > 0;
   if (groups.length === 0) {
     refill(nothing, ['empty'], () => [
@@ -164,7 +174,10 @@ function makeGroup(group) {
         make('table', {},
           make('thead', {}, make('tr', {},
             ...columns.map((column) => makeHead(group, column, sort)))),
-          make('tbody', {}, ...group.rows.map((row) => makeRow(row, columns, shared)))))),
+          make('tbody', {}, ...group.rows.map((row) => makeRow(row, columns, shared))),
+          group.published.length
+            ? make('tbody', { class: 'published' },
+              ...group.published.map((row) => makePublished(row, columns))) : null))),
     group.note ? make('p', { class: 'baseline-missing' }, group.note) : null);
 }
 
@@ -203,6 +216,19 @@ function makeRow(row, columns, shared) {
         make('span', { class: cell.tone || null }, cell.text),
         cell.note ? make('span', { class: 'note' }, cell.note) : null);
     }));
+}
+
+function makePublished(row, columns) {
+  return make('tr', {}, ...columns.map((column) => {
+    if (column.id === 'name') {
+      return make('th', { scope: 'row', class: 'name', title: row.title }, row.name, ' ',
+        make('span', { class: 'badges' }, makeMark([words.published_badge, row.title])),
+        make('span', { class: 'note' }, words.published_note));
+    }
+    const cell = row.cells[column.id];
+    return make('td', { class: column.align === 'number' ? 'number' : null },
+      cell ? cell.text : '–');
+  }));
 }
 
 // A badge that every run of the group has is said once, beside the group's title.

@@ -15,6 +15,7 @@ from app.components.number_dial import NumberDial
 from app.forms.fields import FormField
 from app.forms.values import write_widget
 
+_LONG_HELP = 240
 _PLAIN_TYPING = gr.InputHTMLAttributes(
     autocapitalize="off", autocorrect="off", spellcheck=False, autocomplete="off"
 )
@@ -53,5 +54,5 @@ def _build_dial(field: FormField) -> Component:
 
 
 def _classes(field: FormField) -> list[str]:
-    wide = ["bd-field-wide"] if field.long else []
+    wide = ["bd-field-wide"] if field.long or len(field.help) > _LONG_HELP else []
     return ["bd-field", f"bd-field-{field.kind}", *wide]

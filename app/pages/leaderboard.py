@@ -1,4 +1,4 @@
-"""The Leaderboard page (`/?sort=&search=&min_bits=&max_bits=&columns=&metric=&setting=`).
+"""The Leaderboard page (`/?sort=&search=&min_bits=&max_bits=&columns=&published=&metric=&looks=`).
 
 The table reads REST by itself; the figure above shows what its filter lets through. What is chosen
 is in the address. Start with `LeaderboardPage`.
@@ -18,17 +18,19 @@ from app.components.heading import build_heading
 from app.components.leaderboard_table import LeaderboardTable
 from app.components.page_load import FAST, listen_to_load
 from app.plots import quality_against_bits
+from app.plots.quality_points import Look, read_points
 from app.services import Services
-from app.tables.leaderboard import View, arrange, is_kept
+from app.tables.leaderboard import View, arrange, find_published, is_kept
 from app.tables.leaderboard_columns import list_score_keys
 from app.text import leaderboard as text
 from tasks.store import leaderboard
 from tasks.store.records import LeaderboardRow
 
 _TO_RUN = "(id) => { if (id) location.assign('/run?id=' + id); }"
-_TO_ADDRESS = """(setting, metric) => {
+_TO_ADDRESS = """(setting, metric, looks) => {
   const query = new URLSearchParams(location.search);
   query.set('setting', setting); query.set('metric', metric);
+  if (looks.length) query.set('looks', looks.join(',')); else query.delete('looks');
   history.replaceState(history.state, '', '?' + query);
 }"""
 
@@ -74,7 +76,13 @@ def read_view(query: Mapping[str, str]) -> View:
         search=query.get("search", "")[:200],
         min_bits=_read_number(query.get("min_bits")),
         max_bits=_read_number(query.get("max_bits")),
+        published=query.get("published") != "no",
     )
+
+
+def list_looks(query: Mapping[str, str]) -> list[str]:
+    """Return what the address says of how the figure looks, as far as it is known."""
+    return [name for name in text.LOOKS if name in query.get("looks", "").split(",")]
 
 
 def draw_figure(
@@ -82,8 +90,16 @@ def draw_figure(
 ) -> dict[str, Any]:
     """Draw the chosen score of the chosen setting for the runs the filter lets through."""
     view = read_view(query)
-    kept = [row for row in rows if row.run.baseline_key == choices.setting and is_kept(row, view)]
-    return quality_against_bits.draw(quality_against_bits.read_points(kept, choices.metric or ""))
+    members = [row for row in rows if row.run.baseline_key == choices.setting]
+    kept = [row for row in members if is_kept(row, view)]
+    key, looks = choices.metric or "", list_looks(query)
+    found = read_points(
+        kept,
+        key,
+        look=Look(families="families" in looks, adapters="adapters" in looks),
+        published=find_published(key, members) if view.published else (),
+    )
+    return quality_against_bits.draw(found)
 
 
 def _read_number(text: str | None) -> float | None:
@@ -112,15 +128,21 @@ class LeaderboardPage:
                 visible=len(choices.settings) > 1,
             ),
             gr.Dropdown(choices=list(choices.metrics), value=choices.metric),
+            list_looks(request.query_params),
             draw_figure(rows, choices, request.query_params),
         )
 
     def choose(
-        self, setting: str | None, metric: str | None, request: gr.Request
+        self,
+        setting: str | None,
+        metric: str | None,
+        looks: list[str] | None,
+        request: gr.Request,
     ) -> tuple[Any, ...]:
-        """Show another setting or score: the choices of scores and the figure."""
+        """Show another setting, score or look: the choices of scores and the figure."""
         rows = leaderboard.list_rows(self.services.database)
-        query = {**request.query_params, "setting": setting or "", "metric": metric or ""}
+        chosen = {"setting": setting or "", "metric": metric or "", "looks": ",".join(looks or ())}
+        query = {**request.query_params, **chosen}
         choices = list_choices(rows, query)
         return (
             gr.Dropdown(choices=list(choices.metrics), value=choices.metric),
@@ -150,14 +172,23 @@ def build(services: Services) -> None:
                 metric = gr.Dropdown(
                     label=text.METRIC, choices=[], elem_id="metric", elem_classes="bd-field"
                 )
+        looks = gr.CheckboxGroup(
+            choices=[(title, name) for name, title in text.LOOKS.items()],
+            label=text.LOOK,
+            show_label=False,
+            container=False,
+            elem_id="looks",
+            elem_classes="bd-looks",
+        )
         figure = PlotlyChart(label=text.FIGURE, height=360, elem_id="quality-figure")
     table = LeaderboardTable(elem_id="leaderboard")
     target = gr.Textbox(visible=False)
-    listen_to_load(page.load, [], [body, setting, metric, figure])
-    table.view_changed(page.load, None, [body, setting, metric, figure], **FAST)
-    for chooser in (setting, metric):
-        chooser.input(page.choose, [setting, metric], [metric, figure], **FAST).then(
-            None, [setting, metric], None, js=_TO_ADDRESS
+    shown, chosen = [body, setting, metric, looks, figure], [setting, metric, looks]
+    listen_to_load(page.load, [], shown)
+    table.view_changed(page.load, None, shown, **FAST)
+    for chooser in chosen:
+        chooser.input(page.choose, chosen, [metric, figure], **FAST).then(
+            None, chosen, None, js=_TO_ADDRESS
         )
     figure.point_click(page.open_run, None, target, trigger_mode="multiple", **FAST).then(
         None, [target], None, js=_TO_RUN

@@ -1,10 +1,10 @@
 """Figures as plain dictionaries: for each, what it shows as data, then how it is drawn.
 
 Rooms: `training_curves.py` (loss, learning rates, throughput of a run), `quality_against_bits.py`
-(a score against effective bits), `sampled_ranks.py` (how often training used each rank),
-`rank_map.py` (the rank of every layer), `initialization_error.py` (what the start left of every
-layer), `layer_widths.py` (how many bits every layer has), `layer_map.py` (where layers stand in
-such maps), `candidates.py` (what a rank search evaluated). Plotly is not imported: the browser
-draws. Colors come from `app.theme`, sentences from `app.text`, the points no other beats from
-`engine.search.pareto`.
+(a score against effective bits) with `quality_points.py` (what it shows), `sampled_ranks.py` (how
+often training used each rank), `rank_map.py` (the rank of every layer), `initialization_error.py`
+(what the start left of every layer), `layer_widths.py` (how many bits every layer has),
+`layer_map.py` (where layers stand in such maps), `candidates.py` (what a rank search evaluated).
+Plotly is not imported: the browser draws. Colors come from `app.theme`, sentences from `app.text`,
+the points no other beats from `engine.search.pareto`.
 """

@@ -1,92 +1,51 @@
-"""A score against effective bits, one marker per run, the Pareto front as a line.
+"""A score against effective bits, one marker per run: by method with the front, or by family.
 
-The 16-bit baseline is a dashed line, because its 16 bits would squeeze everything else aside.
-Start with `read_points`.
+A family are runs that differ in width alone; a line joins the best of each width. Runs in 16 bits
+are dashed lines, because their 16 bits would squeeze everything else aside. What others published
+is hollow and dotted, and counts for nothing. Start with `draw`; what is shown stands in
+`quality_points`.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from app.quantities import scale_of, unit_of, write_number, write_score
-from app.tables.describing import describe_method, list_child_methods
-from app.tables.leaderboard_columns import size_of
+from app.plots.quality_points import Look, Point, QualityAgainstBits
+from app.quantities import scale_of, unit_of, write_bits, write_number, write_score
+from app.tables.describing import list_child_methods
 from app.tables.metrics import name_metric
+from app.tables.published import PublishedScore
 from app.text import leaderboard as text
 from app.theme import BITS_SYMBOLS, SERIES_COLORS
-from engine.search.pareto import find_front
 from engine.specs.presets import PRESETS
-from tasks.store.records import LeaderboardRow, ScoreRecord
 
 _SYMBOLS = tuple(BITS_SYMBOLS.values())
+PUBLISHED_COLOR = "#7b8190"
 _LOG_METRICS = frozenset({"perplexity", "kl_divergence"})
 
 
-@dataclass(frozen=True)
-class Point:
-    """One run: effective bits, score and its standard error in the metric's unit."""
-
-    run_id: int
-    name: str
-    method: str
-    bits: float
-    score: float
-    error: float | None
-    limited: bool
-
-
-@dataclass(frozen=True)
-class QualityAgainstBits:
-    """What the figure shows.
-
-    Attributes:
-        metric: "perplexity", ...
-        direction: Which way is better.
-        points: Every compressed run that has the score, by id.
-        front: Positions in `points` on the Pareto front, by rising bits.
-        baseline: The baseline's score; None where it has none or is 0.
-    """
-
-    metric: str
-    direction: Literal["lower", "higher"]
-    points: tuple[Point, ...]
-    front: tuple[int, ...]
-    baseline: float | None
-
-
-def read_points(rows: Sequence[LeaderboardRow], key: str) -> QualityAgainstBits:
-    """Take from runs of one setting the score `key` ("benchmark|metric") and the effective bits."""
-    found = sorted((row.run.id, row) for row in rows if key in row.scores)
-    points = tuple(
-        point for _, row in found if (point := _read_point(row, row.scores[key])) is not None
-    )
-    metric = key.rpartition("|")[2]
-    example = next((row.scores[key] for _, row in found), None)
-    direction = example.direction if example else "lower"
-    sign = 1 if direction == "lower" else -1
-    front = find_front([sign * point.score for point in points], [point.bits for point in points])
-    baselines = [row.baseline_scores[key].value for row in rows if key in row.baseline_scores]
-    baseline = baselines[0] if baselines and baselines[0] else None
-    return QualityAgainstBits(metric, direction, points, front, baseline)
-
-
 def draw(found: QualityAgainstBits) -> dict[str, Any]:
-    """Draw the points by method, the front and the baseline.
+    """Draw the points by method or family, the front, what was published, and the 16-bit lines.
 
     Returns:
         A Plotly figure as a plain dictionary; `customdata` of a marker is the run's id.
     """
     factor = scale_of(found.metric)
-    data = [_draw_front(found, factor)] if len(found.front) > 1 else []
-    for method in _order_methods({point.method for point in found.points}):
-        data.append(_draw_method(found, method, factor))
+    groups = _order_groups({point.group for point in found.points}, found.look)
+    data = []
+    if found.look.families:
+        data += [_draw_family(found, group, number, factor) for number, group in enumerate(groups)]
+    elif len(found.front) > 1:
+        data.append(_draw_front(found, factor))
+    for place, group in enumerate(groups):
+        number = place if found.look.families else _number_of(group)
+        data.append(_draw_group(found, group, number, factor))
+    data += _draw_published(found, factor)
     layout: dict[str, Any] = {
         "uirevision": found.metric,
-        "xaxis": {"title": text.BITS_AXIS, "range": _bits_range(found)},
+        "xaxis": {"title": _title_bits(found), "range": _bits_range(found)},
         "yaxis": {
             "title": {"text": _title_axis(found), "standoff": 12},
             "type": "log" if _is_log(found) else "linear",
@@ -94,27 +53,19 @@ def draw(found: QualityAgainstBits) -> dict[str, Any]:
         },
         "showlegend": True,
     }
-    if found.baseline is not None and found.points:
-        _add_baseline(layout, found, factor)
-    aria = text.FIGURE_LABEL.format(
-        metric=name_metric(found.metric), count=len(found.points), front=len(found.front)
+    if found.points:
+        _add_lines(layout, found, factor)
+    label = text.FAMILIES_LABEL if found.look.families else text.FIGURE_LABEL
+    aria = label.format(
+        metric=name_metric(found.metric),
+        count=len(found.points),
+        front=len(found.front),
+        groups=len(groups),
     )
+    if found.published and found.points:
+        aria += text.PUBLISHED_LABEL.format(count=len(found.published))
+    data = data if found.points else []
     return {"data": data, "layout": layout, "meta": {"aria": aria, "empty": text.FIGURE_EMPTY}}
-
-
-def _read_point(row: LeaderboardRow, score: ScoreRecord) -> Point | None:
-    bits = size_of(row, "effective_bits")
-    if bits is None or row.run.is_baseline or not math.isfinite(score.value):
-        return None
-    return Point(
-        row.run.id,
-        row.run.name,
-        describe_method(row.run),
-        bits,
-        score.value,
-        score.standard_error,
-        score.limited,
-    )
 
 
 def _draw_front(found: QualityAgainstBits, factor: float) -> dict[str, Any]:
@@ -130,13 +81,80 @@ def _draw_front(found: QualityAgainstBits, factor: float) -> dict[str, Any]:
     }
 
 
-def _draw_method(found: QualityAgainstBits, method: str, factor: float) -> dict[str, Any]:
-    points = [point for point in found.points if point.method == method]
-    number = _number_of(method)
+def _draw_family(
+    found: QualityAgainstBits, group: str, number: int, factor: float
+) -> dict[str, Any]:
+    """Join the best run of each nominal width; a run repeated or mixed otherwise stays beside."""
+    sign = 1 if found.direction == "lower" else -1
+    best: dict[float, Point] = {}
+    for point in found.points:
+        if point.group == group:
+            known = best.get(point.nominal_bits, point)
+            best[point.nominal_bits] = min(known, point, key=lambda each: sign * each.score)
+    points = sorted(best.values(), key=lambda each: each.bits)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": html.escape(group, quote=False),
+        "legendgroup": html.escape(group, quote=False),
+        "showlegend": False,
+        "x": [point.bits for point in points],
+        "y": [factor * point.score for point in points],
+        "line": {"width": 1.5, "color": SERIES_COLORS[number % len(SERIES_COLORS)]},
+        "hoverinfo": "skip",
+    }
+
+
+def _draw_published(found: QualityAgainstBits, factor: float) -> list[dict[str, Any]]:
+    """Draw what others measured: hollow, dotted, gray, one line for each model and method."""
+    by_name: dict[str, list[PublishedScore]] = {}
+    for each in found.published:
+        by_name.setdefault(each.name, []).append(each)
+    traces = []
+    for number, (name, scores) in enumerate(by_name.items()):
+        scores.sort(key=lambda each: each.bits)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers" if len(scores) > 1 else "markers",
+                "name": text.PUBLISHED_NAME.format(name=name),
+                "x": [each.bits for each in scores],
+                "y": [factor * each.value for each in scores],
+                "error_y": {
+                    "type": "data",
+                    "array": [factor * (each.error or 0) for each in scores],
+                    "thickness": 1,
+                    "width": 3,
+                },
+                "text": [_describe_published(each) for each in scores],
+                "hovertemplate": "%{text}<extra></extra>",
+                "line": {"dash": "dot", "width": 1, "color": PUBLISHED_COLOR},
+                "marker": {
+                    "size": 9,
+                    "color": PUBLISHED_COLOR,
+                    "symbol": f"{_SYMBOLS[number % len(_SYMBOLS)]}-open",
+                },
+            }
+        )
+    return traces
+
+
+def _describe_published(score: PublishedScore) -> str:
+    written = write_score(score.metric, score.value, score.error)
+    bits = text.PUBLISHED_BITS.format(bits=write_bits(score.bits))
+    name = text.PUBLISHED_NAME.format(name=score.name)
+    return f"<b>{name}</b><br>{bits}<br>{name_metric(score.metric)} {written}"
+
+
+def _draw_group(
+    found: QualityAgainstBits, group: str, number: int, factor: float
+) -> dict[str, Any]:
+    points = [point for point in found.points if point.group == group]
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": html.escape(method, quote=False),
+        "name": html.escape(group, quote=False),
+        "legendgroup": html.escape(group, quote=False),
         "x": [point.bits for point in points],
         "y": [factor * point.score for point in points],
         "error_y": {
@@ -165,8 +183,10 @@ def _describe(point: Point, metric: str) -> str:
     return f"<b>{name}</b><br>{bits} effective bits<br>{name_metric(metric)} {score}{limit}"
 
 
-def _order_methods(methods: set[str]) -> list[str]:
-    return sorted(methods, key=lambda method: (_number_of(method), method))
+def _order_groups(groups: set[str], look: Look) -> list[str]:
+    if look.families:
+        return sorted(groups)
+    return sorted(groups, key=lambda method: (_number_of(method), method))
 
 
 def _number_of(method: str) -> int:
@@ -178,20 +198,30 @@ def _number_of(method: str) -> int:
 
 
 def _bits_range(found: QualityAgainstBits) -> list[float]:
-    bits = [point.bits for point in found.points] or [2, 8]
+    own = [point.bits for point in found.points]
+    bits = [*own, *(each.bits for each in found.published)] or [2, 8]
     return [min(bits) - 0.35, max(bits) + 0.35]
 
 
+def _list_heights(found: QualityAgainstBits) -> list[float]:
+    own = [point.score for point in found.points]
+    return [*own, *(each.value for each in found.published)]
+
+
 def _is_log(found: QualityAgainstBits) -> bool:
-    return found.metric in _LOG_METRICS and all(point.score > 0 for point in found.points)
+    return found.metric in _LOG_METRICS and all(height > 0 for height in _list_heights(found))
 
 
 def _choose_ticks(found: QualityAgainstBits) -> dict[str, Any]:
     """Label powers of ten alone where a logarithmic axis spans more than two of them."""
-    scores = [point.score for point in found.points]
-    if not _is_log(found) or not scores or max(scores) / min(scores) < 100:
+    heights = _list_heights(found)
+    if not _is_log(found) or not heights or max(heights) / min(heights) < 100:
         return {}
     return {"dtick": 1, "tickformat": "~s"}
+
+
+def _title_bits(found: QualityAgainstBits) -> str:
+    return text.BITS_AXIS_ADAPTERS if found.look.adapters else text.BITS_AXIS
 
 
 def _title_axis(found: QualityAgainstBits) -> str:
@@ -200,24 +230,36 @@ def _title_axis(found: QualityAgainstBits) -> str:
     return f"{name_metric(found.metric)}{unit}, {better}"
 
 
-def _add_baseline(layout: dict[str, Any], found: QualityAgainstBits, factor: float) -> None:
-    """Add the dashed line and its label at the left, both in the y axis' units."""
-    height = factor * (found.baseline or 0)
+def _add_lines(layout: dict[str, Any], found: QualityAgainstBits, factor: float) -> None:
+    """Add the dashed lines of 16-bit runs and their labels at the left, in the y axis' units."""
     place = {"xref": "paper", "yref": "y"}
-    line = {"color": "#7b8190", "width": 1.5, "dash": "dash"}
+    lines = (
+        (found.baseline, text.BASELINE_LINE, "dash"),
+        (found.tuned, text.TUNED_LINE, "longdash"),
+    )
+    known = [(score, title, dash) for score, title, dash in lines if score]
     layout["shapes"] = [
-        {"type": "line", "x0": 0, "x1": 1, "y0": height, "y1": height, "line": line, **place}
+        {
+            "type": "line",
+            "x0": 0,
+            "x1": 1,
+            "y0": factor * score,
+            "y1": factor * score,
+            "line": {"color": PUBLISHED_COLOR, "width": 1.5, "dash": dash},
+            **place,
+        }
+        for score, _, dash in known
     ]
-    written = write_score(found.metric, found.baseline or 0)
     layout["annotations"] = [
         {
-            "text": text.BASELINE_LINE.format(score=written),
+            "text": title.format(score=write_score(found.metric, score)),
             "showarrow": False,
             "x": 0.005,
-            "y": math.log10(height) if _is_log(found) else height,
+            "y": math.log10(factor * score) if _is_log(found) else factor * score,
             "xanchor": "left",
             "yanchor": "bottom",
             "font": {"size": 11},
             **place,
         }
+        for score, title, _ in known
     ]

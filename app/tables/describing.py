@@ -99,6 +99,19 @@ def describe_method(run: RunRecord) -> str:
     return " + ".join([*grids, method]) if grids else method.capitalize()
 
 
+def describe_family(run: RunRecord) -> str:
+    """Return what runs share that differ in width alone: grid, start, training, adapter."""
+    words = [", ".join(filter(None, (describe_grid(run), describe_start(run))))]
+    if _dig(run.spec, "training", "method") not in (None, "none"):
+        words.append(str(_dig(run.spec, "training", "method")).upper())
+    if _dig(run.spec, "adapter", "kind") not in (None, "none"):
+        rank = _dig(run.spec, "adapter", "r")
+        words.append(f"{_name_adapter(run)} {rank}" if rank else _name_adapter(run))
+    if run.kind in text.KINDS:
+        words.append(text.KINDS[run.kind])
+    return " + ".join(words)
+
+
 def list_child_methods() -> tuple[str, ...]:
     """Return what runs that build on elastic adapters are called."""
     return tuple(_name_child(ADAPTERS["elastic-lora"], kind) for kind in text.KINDS)

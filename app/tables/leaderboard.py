@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.quantities import write_bits, write_score
 from app.tables.cells import Cell
 from app.tables.describing import describe_setting, lacks_baseline, nominal_bits
-from app.tables.leaderboard_columns import Column, list_columns, size_of
+from app.tables.leaderboard_columns import Column, list_columns, list_score_keys, size_of
+from app.tables.published import SOURCE, PublishedScore, list_published
 from app.text import leaderboard as text
 from tasks.store.records import LeaderboardRow
 
@@ -26,6 +28,7 @@ class View:
         min_bits: Least effective bits; None for no bound. The baseline is always shown.
         max_bits: Most effective bits.
         columns: Ids of the columns to write; empty for the default ones.
+        published: Whether numbers of others stand under the runs.
     """
 
     sort: str = ""
@@ -33,6 +36,7 @@ class View:
     min_bits: float | None = None
     max_bits: float | None = None
     columns: tuple[str, ...] = ()
+    published: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class PublishedRow:
+    """What others have published of another model; cells only where it has a number."""
+
+    name: str
+    title: str
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
 class Group:
     """Runs of one model and evaluation setting.
 
@@ -55,6 +68,8 @@ class Group:
         columns: All columns these runs have; `shown` says which are shown unasked.
         rows: Baseline first, then as sorted.
         num_hidden: Runs the filter left out.
+        published: Numbers of others for the same benchmarks, in their own order; never sorted,
+            filtered or compared with the runs.
         note: Why there is no baseline among the runs; empty where there is one.
     """
 
@@ -64,6 +79,7 @@ class Group:
     rows: tuple[Row, ...]
     num_hidden: int
     note: str = ""
+    published: tuple[PublishedRow, ...] = ()
 
 
 def arrange(rows: Sequence[LeaderboardRow], view: View) -> tuple[Group, ...]:
@@ -119,7 +135,29 @@ def _arrange_group(key: str, members: list[LeaderboardRow], view: View) -> Group
     note = "" if any(row.run.is_baseline for row in members) else text.NO_BASELINE
     if note and lacks_baseline(members[0].run):
         note = text.NO_BASELINE_OF_HEAD
-    return Group(key, title, columns, tuple(rows), len(members) - len(kept), note)
+    published = _list_published(members) if view.published else ()
+    return Group(key, title, columns, tuple(rows), len(members) - len(kept), note, published)
+
+
+def find_published(key: str, members: Sequence[LeaderboardRow]) -> tuple[PublishedScore, ...]:
+    """Return what others published on the score `key` ("benchmark|metric") of these runs."""
+    benchmark, _, metric = key.rpartition("|")
+    config = next((row.run.spec["evaluation"]["data"].get("config") for row in members), None)
+    return list_published(benchmark, metric, config=config)
+
+
+def _list_published(members: list[LeaderboardRow]) -> tuple[PublishedRow, ...]:
+    """Return a row for each model and method that others measured on one of these scores."""
+    rows: dict[tuple[str, float], PublishedRow] = {}
+    for key in list_score_keys(members):
+        for score in find_published(key, members):
+            title = text.PUBLISHED_HINT.format(table=score.table, source=SOURCE)
+            bits = {"bits": Cell(score.bits, write_bits(score.bits))}
+            row = PublishedRow(score.name, title, bits)
+            row = rows.setdefault((score.name, score.bits), row)
+            written = write_score(score.metric, score.value, score.error)
+            row.cells[f"score:{key}"] = Cell(score.value, written, error=score.error)
+    return tuple(rows.values())
 
 
 def _build_row(row: LeaderboardRow, columns: tuple[Column, ...]) -> Row:

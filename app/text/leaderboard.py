@@ -11,6 +11,10 @@ NO_BASELINE_OF_HEAD = (
     "random only guesses."
 )
 
+# numbers of others
+PUBLISHED_HINT = "Published, of another model: {table}. {source}."
+PUBLISHED_NAME = "{name} (published, another model)"
+
 # table; handed to the browser as it is
 TABLE: Final[dict[str, str]] = {
     "search": "Search by name, model or method",
@@ -35,6 +39,10 @@ TABLE: Final[dict[str, str]] = {
     "hidden_one": "1 run is hidden by the filter.",
     "clear": "Clear filter",
     "offline": "The server does not answer; trying again …",
+    "published": "Published numbers",
+    "published_hint": "Show under the runs and in the figure what others published of other models",
+    "published_badge": "published",
+    "published_note": "another model; not compared with the runs",
     "sort_label": "Sort by {title}",
 }
 
@@ -42,11 +50,21 @@ TABLE: Final[dict[str, str]] = {
 FIGURE = "Quality against bits"
 METRIC = "Score"
 SETTING = "Model and setting"
+LOOK = "Figure"
+LOOKS: Final[dict[str, str]] = {
+    "families": "Lines by family",
+    "adapters": "Adapters counted as bits",
+}
 BITS_AXIS = "Effective bits per weight"
+BITS_AXIS_ADAPTERS = "Effective bits per weight, adapters counted"
 LOWER = "lower is better"
 HIGHER = "higher is better"
 FRONT = "Pareto front"
 BASELINE_LINE = "16-bit baseline {score}"
+TUNED_LINE = "trained in 16 bits {score}"
 ON_A_LIMIT = ", on a limit"
 FIGURE_LABEL = "{metric} against effective bits: {count} runs, {front} of them on the Pareto front"
+FAMILIES_LABEL = "{metric} against effective bits: {count} runs in {groups} families"
+PUBLISHED_LABEL = "; {count} published numbers of other models"
+PUBLISHED_BITS = "{bits} nominal bits"
 FIGURE_EMPTY = "The figure appears with the first compressed run."

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.plots.quality_against_bits import QualityAgainstBits, draw, read_points
+from app.plots.quality_against_bits import draw
+from app.plots.quality_points import QualityAgainstBits, read_points
 from app.text import leaderboard as text
 from tasks.store import leaderboard
 from tasks.store.records import LeaderboardRow
@@ -42,7 +43,7 @@ def test_front_improves_with_every_bit(found: QualityAgainstBits) -> None:
     """Along the front, more bits always mean a better score."""
     front = [found.points[place] for place in found.front]
     assert [point.score for point in front] == sorted((p.score for p in front), reverse=True)
-    assert {point.method for point in front} >= {"QAT with absorbable LoRA"}
+    assert {point.group for point in front} >= {"QAT with absorbable LoRA"}
 
 
 def test_markers_carry_their_run(found: QualityAgainstBits) -> None:
