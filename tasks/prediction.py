@@ -13,7 +13,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from engine.adapter_fit import check_adapter_folder
-from engine.data.task_check import check_data
+from engine.data.task_check import check_data, check_measured
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
 from engine.estimates.rank_space import count_groups
@@ -70,9 +70,10 @@ def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
         check_data(data, data_folder=folder, mirror=mirror, field=field)
         for field, data in _iter_data(spec)
     ]
-    unknown: tuple[Problem, ...] = ()
-    if spec.model.head == "causal-lm":  # other heads' tasks are not lm-eval's
+    if spec.model.head == "causal-lm":
         unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
+    else:  # other heads' tasks are not lm-eval's
+        unknown = check_measured(spec.measured_tasks, mirror=mirror)
     return (*chain.from_iterable(found), *unknown)
 
 

@@ -8,8 +8,10 @@ import pytest
 
 from engine.errors import ModelError, SpecError
 from engine.specs import load_spec, resolve
+from tasks.settings import Settings
 from tasks.store.runs import list_runs
-from tasks.submit import Desk, preview, submit, submit_evaluation, submit_search
+from tasks.store.schema import upgrade
+from tasks.submit import Desk, open_desk, preview, submit, submit_evaluation, submit_search
 from tests.tasks.builders import make_trained
 from tests.tiny_heads import save_bert, save_kind
 
@@ -51,6 +53,20 @@ def test_what_does_not_fit_is_told_before_launch(desk: Desk, tmp_path: Path) -> 
         submit(desk, resolve(values))
     assert caught.value.field == "model.head"
     assert preview(desk, values).problems[0].field == "model.head"
+
+
+def test_a_missing_split_is_told_before_launch(settings: Settings, tmp_path: Path) -> None:
+    """A mirror without the questions a head is measured on is told at the door, not by a worker."""
+    only_training = tmp_path / "mirror" / "nyu-mll" / "glue" / "sst2"
+    only_training.mkdir(parents=True)
+    (only_training / "train.jsonl").write_text('{"sentence": "fine", "label": 1}\n')
+    upgrade(settings)
+    desk = open_desk(settings.model_copy(update={"data_mirror": tmp_path / "mirror"}))
+    with pytest.raises(SpecError, match="has no split 'validation' in the mirror") as caught:
+        submit(desk, resolve(ask(save_bert(tmp_path / "model"), "classification", "sst2")))
+    assert [problem.field for problem in caught.value.problems] == ["evaluation.benchmarks"]
+    assert list_runs(desk.database) == ()
+    desk.database.dispose()
 
 
 def test_ranks_of_other_heads_are_not_searched(desk: Desk, tmp_path: Path) -> None:
