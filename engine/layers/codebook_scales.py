@@ -28,7 +28,6 @@ from engine.quant.projection import LowRank, iter_rows
 from engine.specs import LoftQUniformQuantizer, NormalFloatQuantizer
 from engine.specs.quantizer import WeightQuantizer
 
-
 BLOCK_WEIGHTS = 1 << 18
 """Looking up levels takes many passes: blocks that stay in a processor's cache are three times as
 fast as the larger ones of uniform grids."""
