@@ -78,7 +78,7 @@ PRESETS: tuple[Preset, ...] = (
         "Round an encoder to 2 bits, let LoftQ start its adapters, and train them and a "
         "classification head on the sentiment of SST-2.",
         {
-            "model": {"head": "classification"},
+            "model": {"source": "bundled:minilm-l6-v2", "head": "classification"},
             "quantizer": {"grid": "normal-float", "bits": 2},
             "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
             "initialization": {"method": "loftq", "iterations": 5},

@@ -106,3 +106,23 @@ def test_dark_mode_is_kept(page: Page, served: Served) -> None:
     expect(page.locator("body")).to_have_class("dark")
     page.goto(f"{served.address}/runs")
     expect(page.locator("body")).to_have_class("dark")
+
+
+def test_bits_are_dialed_or_typed(page: Page, served: Served) -> None:
+    """A whole number is one click, a fraction is typed and brings the rule that mixes widths."""
+    page.goto(f"{served.address}/new")
+    expect(page.locator("#spec .bd-code")).to_be_visible()
+    dial = page.locator("#field-quantizer-integer-bits")
+    box = dial.get_by_label("Bits", exact=True).first
+    dial.locator("label", has_text="3").click()
+    expect(page.locator("#spec .bd-line[data-origin=set]", has_text="bits: 3")).to_be_visible()
+    expect(box).to_have_value("3")
+    box.fill("2.5")
+    expect(page.locator("#spec .bd-line[data-origin=set]", has_text="bits: 2.5")).to_be_visible()
+    expect(page.locator("#field-quantizer-integer-mixing-rule")).to_be_visible()
+    expect(dial.locator("input[type=radio]:checked")).to_have_count(0)
+    box.fill("9")
+    expect(dial.locator(".bd-field-problem")).to_contain_text("8")
+    expect(box).to_have_attribute("aria-invalid", "true")
+    page.reload()
+    expect(box).to_have_value("9")
