@@ -42,6 +42,8 @@ TRAINED_COPIES = 5
 """Parameter, gradient, both moments of Adam, and the optimizer's scratch."""
 SHARED_INPUT_KINDS = frozenset({"k_proj", "v_proj", "up_proj", "key", "value", "k", "v", "wi_1"})
 """Layers that read what another of their block reads, and share its moments."""
+MOMENT_BYTES = 4 << 30
+"""Where a data-aware start goes on to another pass over its text, as it does itself."""
 BLOCK_EXTRAS = 6
 """Hidden-sized tensors a block keeps beside the inputs and outputs of its layers."""
 
@@ -110,12 +112,12 @@ def _count_head(spec: Subject, shapes: ModelShapes) -> int:
 
 
 def _calibration_bytes(spec: Subject, shapes: ModelShapes) -> int:
-    """Return the moments of the layers' inputs, all of which a data-aware start holds at once."""
+    """Return the moments of layers' inputs that a data-aware start holds at once."""
     if not isinstance(spec.initialization, DataAware):
         return 0
     layers = (layer for layer in list_quantized(spec, shapes) if not layer.is_embedding)
     observed = (each for each in layers if split_name(each.name).kind not in SHARED_INPUT_KINDS)
-    return FLOAT32_BYTES * sum(each.in_features**2 for each in observed)
+    return min(MOMENT_BYTES, FLOAT32_BYTES * sum(each.in_features**2 for each in observed))
 
 
 def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:

@@ -6,7 +6,7 @@ Start with `start_data_aware`; the arithmetic of one layer stands in `compensati
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +27,16 @@ from engine.initialize.hessian import LayerHessian
 from engine.initialize.moments import collect_moments
 from engine.initialize.range_search import kind_of, search_ranges
 from engine.layers.headed import AnyModel
-from engine.layers.layer_map import bypassed
+from engine.layers.layer_map import bypassed, held
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import split as split_groups
 from engine.specs import DataAware
 
-STAGE = "calibrate"
+MOMENT_BYTES = 4 << 30
+"""Moments held at once; what is above is collected in further passes over the text."""
+FLOAT32_BYTES = 4
 Progress = Callable[[int, int], None]
 
 
@@ -56,6 +58,10 @@ def start_data_aware(
     head is always the teacher's. Absorbed adapters stay at zero: what they held would be rounded
     again.
 
+    Inputs are those of the original model. Where the moments of all layers are too large to be held
+    at once, the model is started part by part, and later parts see the inputs that the parts before
+    them give at their start, as in GPTQ.
+
     Args:
         split: The model, layers installed.
         root: The module the layers' names start from.
@@ -73,9 +79,15 @@ def start_data_aware(
         for name, module in root.named_modules()
         if name in layers and isinstance(module, QuantizedLinear)
     }
-    with bypassed(layers):
-        moments = collect_moments(split, linear, windows, progress=progress)
-    return start_from_moments(layers, moments, spec, seed=seed, progress=progress)
+    errors: Errors = {}
+    started: Layers = {}
+    for part in _cut(linear):
+        rest = {name: layer for name, layer in layers.items() if name not in started}
+        with bypassed(rest), held(started, split.head_weight.dtype):
+            moments = collect_moments(split, part, windows, progress=progress)
+        errors |= start_from_moments(layers, moments, spec, seed=seed, progress=progress)
+        started |= {name: layers[name] for name in part}
+    return errors
 
 
 @torch.no_grad()
@@ -105,6 +117,20 @@ def start_from_moments(
             done += 1
             progress(done, len(known))
     return {name: errors[name] for name in known if errors[name]}
+
+
+def _cut(linear: Mapping[str, QuantizedLinear]) -> Iterator[dict[str, QuantizedLinear]]:
+    """Cut the layers, in order, so that the moments of a part are within `MOMENT_BYTES`."""
+    part: dict[str, QuantizedLinear] = {}
+    taken = 0
+    for name, module in linear.items():
+        needed = FLOAT32_BYTES * module.in_features**2
+        if part and taken + needed > MOMENT_BYTES:
+            yield part
+            part, taken = {}, 0
+        part[name] = module
+        taken += needed
+    yield part
 
 
 def _start_layer(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.initialize import data_aware
 from engine.initialize.data_aware import start_data_aware
 from engine.initialize.error_report import Errors
 from engine.initialize.loftq import start_loftq
@@ -157,3 +158,27 @@ def test_every_iteration_is_told() -> None:
         assert 1 <= len(told) <= 4
         assert list(told[:-1]) == sorted(told[:-1], reverse=True)
         assert 0 < min(told) < 1
+
+
+@torch.no_grad()
+def test_moments_too_large_to_hold_are_collected_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part by part every layer is started, the first as ever, and the model is as near."""
+    windows = make_windows(make_llama().config.vocab_size)
+    found, near = {}, {}
+    original = SplitModel(make_llama()).hidden(windows)
+    for most in (data_aware.MOMENT_BYTES, 3 * 4 * 32**2):
+        monkeypatch.setattr(data_aware, "MOMENT_BYTES", most)
+        model = make_llama().requires_grad_(requires_grad=False)
+        adapter = LoraAdapter(r=4, placement="parallel")
+        layers = install(model, LayerPlan(GRIDS[0], adapter, seed=0))
+        split = SplitModel(model)
+        errors = start(split, model, layers, windows)
+        assert set(errors) == set(layers)
+        assert all(layer.held is None for layer in layers.values())
+        found[most] = {name: layer.effective() for name, layer in layers.items()}
+        near[most] = float((split.hidden(windows) - original).square().mean())
+    whole, parts = found.values()
+    first, *_, last = whole
+    assert torch.equal(whole[first], parts[first])
+    assert not torch.equal(whole[last], parts[last])
+    assert max(near.values()) < 1.5 * min(near.values())
