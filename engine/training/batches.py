@@ -7,7 +7,7 @@ filled up. Start with `TrainingData`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,7 +95,7 @@ def iter_steps(
     size = batch_size(spec)
     order = None
     if data.examples is not None:
-        order = partial(_grouped, data.examples.lengths, data.seed, size)
+        order = by_length(data.examples.lengths, seed=data.seed, size=size)
     for rows in iter_batches(places, batch_size=size, seed=data.seed, start=start, order=order):
         yield [
             _microbatch(data, part, device)
@@ -103,7 +103,18 @@ def iter_steps(
         ]
 
 
-def _grouped(lengths: Tensor, seed: int, size: int, epoch: int) -> Tensor:
+def by_length(lengths: Tensor, *, seed: int, size: int) -> Callable[[int], Tensor]:
+    """Return what maps an epoch to its order: rows of like length together.
+
+    Args:
+        lengths: (N,) int64.
+        seed: Seed of the order.
+        size: Rows per optimizer step.
+    """
+    return partial(_by_length, lengths, seed, size)
+
+
+def _by_length(lengths: Tensor, seed: int, size: int, epoch: int) -> Tensor:
     return length_grouped_order(lengths, seed=seed, epoch=epoch, batch_size=size)
 
 

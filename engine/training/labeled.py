@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from engine.data.example_windows import length_grouped_order
 from engine.data.windows import iter_batches
 from engine.specs import QatTraining
 from engine.supervised.family import Batch, Rows
-from engine.training.batches import batch_size, count_steps
+from engine.training.batches import batch_size, by_length, count_steps
 from engine.training.objectives import IGNORED
 
 LABELS, ENDS = "labels", ("start", "end")
@@ -70,7 +68,7 @@ class LabeledLearner:
         """Yield the microbatches of each step after `start`, rows of like length together."""
         size, lengths = batch_size(self._spec), self._rows.lengths
         places = torch.arange(len(lengths)).unsqueeze(1)
-        order = partial(_grouped, lengths, self._seed, size)
+        order = by_length(lengths, seed=self._seed, size=size)
         for rows in iter_batches(
             places, batch_size=size, seed=self._seed, start=start, order=order
         ):
@@ -118,7 +116,3 @@ def _count_labels(batch: Batch) -> int:
     if labels is not None and labels.ndim > 1:
         return int((labels != IGNORED).sum())
     return len(next(iter(batch.values())))
-
-
-def _grouped(lengths: Tensor, seed: int, size: int, epoch: int) -> Tensor:
-    return length_grouped_order(lengths, seed=seed, epoch=epoch, batch_size=size)
