@@ -172,7 +172,9 @@ def answer(
 def best_span(
     start_logits: np.ndarray, end_logits: np.ndarray, is_text: np.ndarray
 ) -> tuple[float, int, int] | None:
-    """Return score, first and last token of a row's best answer, or None where there is no text.
+    """Return score, first and last token of a row's best answer, or None where there is none.
+
+    A token whose logit is no finite number is not chosen.
 
     Args:
         start_logits: (T,) of each token to be the answer's first.
@@ -180,10 +182,13 @@ def best_span(
         is_text: (T,) whether a token is of the text.
     """
     places = np.flatnonzero(is_text)
-    firsts = places[np.argsort(-start_logits[places], kind="stable")[:NUM_BEST]]
-    lasts = places[np.argsort(-end_logits[places], kind="stable")[:NUM_BEST]]
+    begins, ends = (
+        np.where(np.isfinite(logits), logits, -np.inf) for logits in (start_logits, end_logits)
+    )
+    firsts = places[np.argsort(-begins[places], kind="stable")[:NUM_BEST]]
+    lasts = places[np.argsort(-ends[places], kind="stable")[:NUM_BEST]]
     gaps = lasts - firsts[:, None]  # (firsts, lasts)
-    scores = start_logits[firsts][:, None] + end_logits[lasts]
+    scores = begins[firsts][:, None] + ends[lasts]
     scores = np.where((gaps >= 0) & (gaps < LONGEST_ANSWER), scores, -np.inf)
     if not np.isfinite(scores).any():
         return None

@@ -200,6 +200,34 @@ def test_the_best_of_the_likeliest() -> None:
     assert best_span(starts, ends, np.zeros(60, dtype=bool)) is None
 
 
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_broken_logits_choose_nothing(broken: float) -> None:
+    """A token whose logit is no number is passed over; a row of nothing else has no answer."""
+    is_text = np.ones(8, dtype=bool)
+    starts, ends = np.zeros(8), np.zeros(8)
+    starts[[2, 3]], ends[[4, 5]] = (5, broken), (6, broken)
+    assert best_span(starts, ends, is_text) == (11.0, 2, 4)
+    assert best_span(np.full(8, broken), ends, is_text) is None
+    assert best_span(starts, np.full(8, broken), is_text) is None
+
+
+def test_a_broken_row_does_not_hide_the_others(rhine: tuple[Passage, ...]) -> None:
+    """Where one row of a question has only broken logits, the answer in another is still found."""
+    tokenizer = tokenizers(rhine)["encoder"]
+    features = build_features(rhine, tokenizer, max_length=18)
+    answers = find_answers(features, rhine)
+
+    class Broken(Oracle):
+        def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> Any:
+            found = super().forward(input_ids, attention_mask)
+            for row in range(len(input_ids)):
+                if found.start_logits[row, 1:].max() == 0.0:  # the answer is in another row
+                    found.start_logits[row] = found.end_logits[row] = torch.nan
+            return found
+
+    assert ask(Broken(features, answers), tokenizer, rhine, 18) == ["the Alps", "1,233 km"]
+
+
 def test_scores(tmp_path: Path) -> None:
     """Exact match and F1 have error, count and split; the model is left training."""
     rows = [squad_row("Where?", "the Alps"), squad_row("None?"), squad_row("What?", "Rhine")]
