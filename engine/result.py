@@ -6,11 +6,12 @@ What a model weighs is `measured_size`. Start with `save_result`.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.errors import CheckpointError
@@ -24,11 +25,15 @@ from engine.quant.ranges import asymmetric_grid, symmetric_grid
 from engine.quant.uniform import decode
 from engine.specs import LoraAdapter
 from engine.teacher.cache import Tensors, write_tensors
+from engine.tensor_file import TensorFile, open_tensors, read_tensors
 
 RESULT_FORMAT = "bitdial-result-4"
 READABLE_FORMATS = ("bitdial-result-2", "bitdial-result-3", RESULT_FORMAT)
 """Results of version 2 have codes of one byte each, as (O, I); both older ones have the grid of
 uniform ranges again beside the ranges."""
+_WHAT = "a result"
+WIDEST_CODE = 8
+"""Bits of a code that are read; `pack` writes no wider ones."""
 MAX_OTHER_CODES = 1e-3
 """Share of codes that may differ: ties that another device or thread count rounds otherwise."""
 
@@ -40,7 +45,7 @@ def save_result(path: Path, layers: Layers) -> None:
     with `levels` value = levels[code] · `ranges.scale`, else value = (code − zero point) · step of
     the grid that the ranges stand for, whatever the start and the training were. Beside them the
     adapters, elastic ones at their largest rank. The codes are those of the ranks the layers stand
-    at. `read_weights` turns them back.
+    at. `iter_weights` turns them back.
 
     Raises:
         StorageError: When the file cannot be written.
@@ -97,22 +102,29 @@ def _restore_rounded(path: Path, tensors: Tensors, layers: Layers) -> None:
         for name, layer in layers.items()
         if layer.parallel is not None and _count_other_codes(tensors, name, layer)
     ]
-    weights = read_weights(path) if other else {}
-    for name in other:
-        layers[name].weight.data.copy_(weights[name])
+    for name, weight in iter_weights(path, other) if other else ():
+        layers[name].weight.data.copy_(weight)
 
 
-def read_weights(path: Path) -> Tensors:
-    """Return the rounded weights of a result from its codes alone, (O, I) float32 by layer.
+def iter_weights(path: Path, names: Collection[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    """Yield the rounded weights of a result from its codes alone, (O, I) float32 by layer.
 
-    Parallel adapters are not part of them.
+    One at a time: all of them weigh several times what the model does. Parallel adapters are not
+    part of them.
+
+    Args:
+        path: Of the result.
+        names: The layers that are asked for; None for all.
 
     Raises:
-        CheckpointError: When the file is missing, damaged, or of an older version.
+        CheckpointError: When the file is missing, damaged, of an older version, or lacks a layer.
     """
-    tensors = _read(path)
-    described = _read_described(path)
-    return {name: _decode(tensors, name, **layer) for name, layer in described.items()}
+    with _open(path) as file:
+        described = _read_described(file)
+        for name in described if names is None else names:
+            if name not in described:
+                raise CheckpointError(f"{path.name} does not say what the codes of {name} are")
+            yield name, _decode(file, name, described[name])
 
 
 def read_widths(path: Path) -> dict[str, int]:
@@ -121,34 +133,76 @@ def read_widths(path: Path) -> dict[str, int]:
     Raises:
         CheckpointError: When the file is missing, damaged, or of an older version.
     """
-    return {name: int(layer["bits"]) for name, layer in _read_described(path).items()}
+    with _open(path) as file:
+        return {name: layer.bits for name, layer in _read_described(file).items()}
 
 
-def _read_described(path: Path) -> dict[str, dict[str, Any]]:
+def read_trained(path: Path) -> Tensors:
+    """Return the adapters and ranges of a result by name, without its codes.
+
+    Raises:
+        CheckpointError: When the file is missing, damaged, or of an older version.
+    """
+    with _open(path) as file:
+        names = (name for name in file.list_names() if _is_trained(name))
+        return {name: file.read(name) for name in names}
+
+
+def _is_trained(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(("adapter.", "ranges."))
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """What the codes of a layer must be read with: their width, and the weight's shape."""
+
+    bits: int
+    shape: tuple[int, int]
+
+
+def _read_described(file: TensorFile) -> dict[str, _Codes]:
     """Return what a result says of each layer's codes."""
+    if "layers" not in file.metadata:
+        raise CheckpointError(f"{file.name} is of an older version")
     try:
-        with safe_open(path, framework="pt") as file:
-            described = json.loads((file.metadata() or {}).get("layers", "null"))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
-    if not isinstance(described, dict):
-        raise CheckpointError(f"{path.name} is of an older version")
-    return described
+        described = json.loads(file.metadata["layers"])
+        return {name: _read_codes(**layer) for name, layer in described.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{file.name} is damaged: it does not say of each layer how wide its codes are and "
+            "which shape they have"
+        ) from error
 
 
-def _decode(tensors: Tensors, name: str, *, bits: int, shape: list[int]) -> Tensor:
+def _read_codes(*, bits: int, shape: list[int]) -> _Codes:
+    rows, columns = map(int, shape)
+    if not 1 <= bits <= WIDEST_CODE or min(rows, columns) < 1:
+        raise ValueError(f"{bits} bits and shape {shape}")
+    return _Codes(int(bits), (rows, columns))
+
+
+def _decode(file: TensorFile, name: str, described: _Codes) -> Tensor:
     """Turn the codes of a layer back, whichever grid they are of."""
-    count = shape[0] * shape[1]
-    codes = unpack(tensors[f"{name}/codes"], bits, count=count).view(shape)
-    if f"{name}/levels" in tensors:
-        scale = tensors[f"{name}/ranges.scale"]
-        values = tensors[f"{name}/levels"][split(codes, scale.shape[1]).int()]
+    try:
+        return _compute_weight(file, name, described)
+    except (RuntimeError, IndexError) as error:  # of tensors that do not fit each other
+        raise CheckpointError(f"{file.name} is damaged at {name}: {error}") from error
+
+
+def _compute_weight(file: TensorFile, name: str, described: _Codes) -> Tensor:
+    rows, columns = described.shape
+    packed = file.read(f"{name}/codes")
+    codes = unpack(packed, described.bits, count=rows * columns).view(rows, columns)
+    known = file.list_names()
+    if f"{name}/levels" in known:
+        scale = file.read(f"{name}/ranges.scale")
+        values = file.read(f"{name}/levels")[split(codes, scale.shape[1]).int()]
         return join(values * scale.unsqueeze(-1))
-    if f"{name}/ranges.scale" in tensors:
-        grid = symmetric_grid(tensors[f"{name}/ranges.scale"], bits)
+    if f"{name}/ranges.scale" in known:
+        grid = symmetric_grid(file.read(f"{name}/ranges.scale"), described.bits)
     else:
-        low, extent = (tensors[f"{name}/ranges.{key}"] for key in ("low", "extent"))
-        grid = asymmetric_grid(low, extent, bits)
+        low, extent = (file.read(f"{name}/ranges.{key}") for key in ("low", "extent"))
+        grid = asymmetric_grid(low, extent, described.bits)
     return join(decode(split(codes, grid.width.shape[1]), grid))
 
 
@@ -211,14 +265,12 @@ def load_extracted(path: Path, layers: Layers) -> None:
     check_codes(path, layers)
 
 
+def _open(path: Path) -> AbstractContextManager[TensorFile]:
+    return open_tensors(path, READABLE_FORMATS, what=_WHAT)
+
+
 def _read(path: Path) -> Tensors:
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") not in READABLE_FORMATS:
-                raise CheckpointError(f"{path.name} is not a result, or of an older version")
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
+    return read_tensors(path, READABLE_FORMATS, what=_WHAT)
 
 
 def _describe(layers: Layers) -> dict[str, str]:

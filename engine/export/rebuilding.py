@@ -6,11 +6,11 @@ adapter is part of those; where nothing is rounded it is added to the 16-bit wei
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.errors import CheckpointError
@@ -22,7 +22,7 @@ from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.heads import list_trained, load_head
 from engine.models.loading import FreshHead, LoadedModel, load_model
 from engine.models.naming import group_of
-from engine.result import read_weights, read_widths
+from engine.result import iter_weights, read_trained, read_widths
 from engine.specs import (
     AdapterSpec,
     ElasticLoraAdapter,
@@ -76,22 +76,36 @@ def rebuild(
         ModelError: When the model is no longer to be had.
         CheckpointError: When the result is gone, damaged or of another model.
     """
-    weights = read_weights(files.result)
-    saved = _read(files.result)
+    widths, saved = read_widths(files.result), read_trained(files.result)
     loaded = _load(spec, data_folder=data_folder, device=device, listener=listener)
-    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, read_widths(files.result))
+    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, widths)
     layers = install(loaded.model, plan)
-    adapted = [name for name, layer in layers.items() if layer.adapter is not None]
-    ranks = _find_ranks(spec, adapted)
     with torch.no_grad():
-        for name, layer in layers.items():
-            if layer.ranges is not None:
-                _round(name, layer, weights.get(name), saved)
-            if layer.adapter is not None:
-                rank = _fill(name, layer.adapter, saved)
-                layer.set_rank(ranks.get(name, rank))
+        _fill_rounded(layers, files.result, widths, saved)
+        _fill_adapters(spec, layers, saved)
     _fill_head(spec, loaded, files.head)
     return Rebuilt(loaded, layers)
+
+
+def _fill_rounded(
+    layers: Layers, result: Path, known: Collection[str], saved: dict[str, Tensor]
+) -> None:
+    """Take the rounded weights and their ranges, one layer after another."""
+    rounded = [name for name, layer in layers.items() if layer.ranges is not None]
+    foreign = next((name for name in rounded if name not in known), None)
+    if foreign is not None:
+        raise _foreign(foreign)
+    for name, weight in iter_weights(result, rounded):
+        _round(name, layers[name], weight, saved)
+
+
+def _fill_adapters(spec: Subject, layers: Layers, saved: dict[str, Tensor]) -> None:
+    """Take the pairs, at the ranks the run reports."""
+    pairs = {name: layer.adapter for name, layer in layers.items() if layer.adapter is not None}
+    ranks = _find_ranks(spec, list(pairs))
+    for name, pair in pairs.items():
+        rank = _fill(name, pair, saved)
+        layers[name].set_rank(ranks.get(name, rank))
 
 
 def _load(
@@ -123,20 +137,6 @@ def _fill_head(spec: Subject, loaded: LoadedModel, path: Path | None) -> None:
     load_head(path, trained)
 
 
-def _read(result: Path) -> dict[str, Tensor]:
-    """Return adapters and ranges by name."""
-    try:
-        with safe_open(result, framework="pt") as file:
-            names = [
-                name
-                for name in file.keys()  # noqa: SIM118 - not a dict
-                if name.rpartition("/")[2].startswith(("adapter.", "ranges."))
-            ]
-            return {name: file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{result.name} is missing or damaged: {error}") from error
-
-
 def _kept_adapter(spec: Subject) -> AdapterSpec:
     """Return the adapter that is not part of the codes."""
     adapter = spec.adapter
@@ -158,9 +158,7 @@ def _find_ranks(spec: Subject, adapted: list[str]) -> dict[str, int]:
     return {name: by_group[group] for name, group in groups.items()}
 
 
-def _round(
-    name: str, layer: RoundedWeight, weight: Tensor | None, saved: dict[str, Tensor]
-) -> None:
+def _round(name: str, layer: RoundedWeight, weight: Tensor, saved: dict[str, Tensor]) -> None:
     """Take the rounded weight and its ranges."""
     assert layer.ranges is not None
     start = f"{name}/ranges."
@@ -169,21 +167,21 @@ def _round(
         layer.ranges.load_state_dict(ranges)
     except RuntimeError as error:
         raise _foreign(name) from error
-    if weight is None or weight.shape != layer.weight.shape:
+    if weight.shape != layer.weight.shape:
         raise _foreign(name)
     layer.weight.data.copy_(weight)
 
 
 def _fill(name: str, pair: LoraPair, saved: dict[str, Tensor]) -> int:
     """Take a saved pair and its factor; return its rank."""
-    first, second = saved.get(f"{name}/adapter.a"), saved.get(f"{name}/adapter.b")
-    if first is None or second is None or len(first) > pair.max_rank:
+    first, second, scaling = (saved.get(f"{name}/adapter.{key}") for key in ("a", "b", "scaling"))
+    if first is None or second is None or scaling is None or len(first) > pair.max_rank:
         raise _foreign(name)
     if first.shape[1] != pair.a.shape[1] or len(second) != len(pair.b):
         raise _foreign(name)
     pair.a[: len(first)].copy_(first)
     pair.b[:, : len(first)].copy_(second)
-    pair.scaling = float(saved[f"{name}/adapter.scaling"])
+    pair.scaling = float(scaling)
     return len(first)
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -33,6 +32,7 @@ from engine.layers.quantized_linear import QuantizedLinear
 from engine.models.bundled import FIELD
 from engine.specs.model import Head
 from engine.teacher.cache import write_tensors
+from engine.tensor_file import read_tensors
 
 HEAD_FORMAT = "bitdial-head-1"
 USUAL_SPREAD = 0.02
@@ -194,13 +194,7 @@ def load_head(path: Path, trained: Mapping[str, nn.Parameter]) -> None:
         CheckpointError: When the file is missing, damaged or of another head; nothing is changed
             then.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") != HEAD_FORMAT:
-                raise CheckpointError(f"{path.name} is not a head, or of an older version")
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
+    saved = read_tensors(path, (HEAD_FORMAT,), what="a head")
     for name, value in trained.items():
         if name not in saved or saved[name].shape != value.shape:
             raise CheckpointError(f"{path.name} lacks {name} in shape {tuple(value.shape)}")

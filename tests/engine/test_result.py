@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from engine.quant.grouping import split
 from engine.quant.packing import unpack
 from engine.quant.uniform import encode
 from engine.result import (
+    RESULT_FORMAT,
     check_codes,
+    iter_weights,
     load_result,
-    read_weights,
     read_widths,
     save_result,
 )
@@ -124,7 +126,7 @@ def test_the_codes_are_the_result_even_where_the_start_changed_the_weights(
     path = tmp_path / "result.safetensors"
     save_result(path, layers)
     saved = load_file(path)
-    read = read_weights(path)
+    read = dict(iter_weights(path))
     for name, layer in layers.items():
         bits, packed_codes = layer.active_bits, saved[f"{name}/codes"]
         assert len(packed_codes) == -(-layer.weight.numel() * bits // 8)
@@ -144,7 +146,7 @@ def test_an_older_result_is_read_from_its_codes(tmp_path: Path) -> None:
         tensors |= {f"{name}/step": grid.step, f"{name}/zero_point": grid.zero_point.byte()}
     older = tmp_path / "older.safetensors"
     save_file(tensors, older, {**metadata, "format": "bitdial-result-3"})
-    before, after = read_weights(older), read_weights(path)
+    before, after = dict(iter_weights(older)), dict(iter_weights(path))
     assert all(torch.equal(before[name], after[name]) for name in layers)
 
 
@@ -162,6 +164,53 @@ def test_widths_are_told_without_the_weights(tmp_path: Path) -> None:
         read_widths(silent)
     with pytest.raises(CheckpointError, match="missing or damaged"):
         read_widths(damaged)
+
+
+def test_weights_come_one_at_a_time(tmp_path: Path) -> None:
+    """A weight that was taken out is gone when the next one is asked for."""
+    _, layers = quantized_llama()
+    path = tmp_path / "result.safetensors"
+    save_result(path, layers)
+    weights = iter_weights(path)
+    first = weakref.ref(next(weights)[1])
+    next(weights)
+    assert first() is None
+    last = list(layers)[-1]
+    assert [name for name, _ in iter_weights(path, (last,))] == [last]
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        ("{", "does not say of each layer"),
+        ("[]", "does not say of each layer"),
+        ('{"layer": {}}', "does not say of each layer"),
+        ('{"layer": {"bits": 3}}', "does not say of each layer"),
+        ('{"layer": {"bits": 30, "shape": [2, 2]}}', "does not say of each layer"),
+        ('{"layer": {"bits": 3, "shape": [2]}}', "does not say of each layer"),
+        ('{"stranger": {"bits": 3, "shape": [2, 2]}}', "stranger/codes"),
+        ('{"layer": {"bits": 3, "shape": [9, 9]}}', "is damaged at layer"),
+    ],
+)
+def test_a_result_that_contradicts_itself_is_told(
+    described: str, said: str, tmp_path: Path
+) -> None:
+    """Metadata without widths, and codes or ranges that are not there, are one sentence."""
+    model = torch.nn.Sequential()
+    model.add_module("layer", torch.nn.Linear(16, 16, bias=False))
+    path, damaged = tmp_path / "result.safetensors", tmp_path / "damaged.safetensors"
+    save_result(path, quantize(model, integer(), NoAdapter()))
+    tensors = load_file(path)
+    save_file(tensors, damaged, {"format": RESULT_FORMAT, "layers": described})
+    with pytest.raises(CheckpointError, match=said):
+        dict(iter_weights(damaged))
+    for lost in ("codes", "ranges.low", "ranges.extent"):
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+        rest = {name: value for name, value in tensors.items() if name != f"layer/{lost}"}
+        save_file(rest, damaged, metadata)
+        with pytest.raises(CheckpointError, match=f"damaged: .*layer/{lost}"):
+            dict(iter_weights(damaged))
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
@@ -199,7 +248,7 @@ def test_a_codebook_takes_its_bits_and_a_scale(bits: int, tmp_path: Path) -> Non
     saved = load_file(path)
     codes = sum(saved[f"{name}/codes"].numel() for name in layers)
     assert codes == found.parts["weights"]
-    for name, weight in read_weights(path).items():
+    for name, weight in iter_weights(path):
         assert_near(weight, effective(layers[name]))
 
 
@@ -248,7 +297,7 @@ def test_codes_of_older_results_are_compared_too(tmp_path: Path) -> None:
     save_file(older, path, {"format": "bitdial-result-2"})
     check_codes(path, layers)
     with pytest.raises(CheckpointError, match="older version"):
-        read_weights(path)
+        next(iter_weights(path))
     older[f"{name}/codes"] ^= 1
     save_file(older, path, {"format": "bitdial-result-2"})
     with pytest.raises(CheckpointError, match="differ from those"):
