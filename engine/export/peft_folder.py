@@ -7,9 +7,11 @@ head that was trained whole. Start with `export_peft`.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 
 from engine.device import choose_device
@@ -22,7 +24,6 @@ from engine.export.plain_model import make_plain
 from engine.export.rebuilding import Rebuilt, RunFiles, rebuild
 from engine.export.verifying import ask, check_folder, has_peft
 from engine.models.quiet import quiet
-from engine.quant.projection import LowRank
 from engine.specs import Head, NoAdapter, Subject
 from engine.specs.model import Dtype
 
@@ -56,6 +57,15 @@ class Exported:
     total_bytes: int
     difference: float
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is kept of a model that was written: the base's dtype, and the rank of each pair."""
+
+    dtype: torch.dtype
+    num_rounded: int
+    ranks: tuple[int, ...]
 
 
 def export_peft(
@@ -94,28 +104,30 @@ def export_peft(
     rebuilt = rebuild(spec, files, data_folder=data_folder, device=found, listener=listener)
     answers = ask(rebuilt.loaded.model, rebuilt.layers, device=found)
     notes = _list_notes(spec, has_pairs=answers.adapted is not None)
-    with new_folder(folder) as written:
+    with new_folder(folder) as beside:
         listener(StageStarted("export"))
-        pairs = _write(written, rebuilt, base=str(folder), head=spec.model.head)
+        written = _write(beside, rebuilt, base=str(folder), head=spec.model.head)
+        del rebuilt  # what is read back has its place
+        gc.collect()
         listener(StageStarted("check"))
         is_read_back = answers.adapted is not None and has_peft()
         difference = check_folder(
-            written,
+            beside,
             answers,
             head=spec.model.head,
-            adapter=written / ADAPTER_FOLDER if is_read_back else None,
-            dtype=rebuilt.loaded.dtype,
+            adapter=beside / ADAPTER_FOLDER if is_read_back else None,
+            dtype=written.dtype,
         )
-        total_bytes = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
+        total_bytes = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file())
     for note in notes:
         listener(Logged("info", note))
     return Exported(
         folder=str(folder),
-        adapter=str(folder / ADAPTER_FOLDER) if pairs else None,
-        dtype=str(rebuilt.loaded.dtype).removeprefix("torch."),
-        num_rounded=sum(layer.ranges is not None for layer in rebuilt.layers.values()),
-        ranks=tuple(sorted({len(pair.a) for pair in pairs.values()}, reverse=True)),
-        num_pairs=len(pairs),
+        adapter=str(folder / ADAPTER_FOLDER) if written.ranks else None,
+        dtype=str(written.dtype).removeprefix("torch."),
+        num_rounded=written.num_rounded,
+        ranks=tuple(sorted(set(written.ranks), reverse=True)),
+        num_pairs=len(written.ranks),
         total_bytes=total_bytes,
         difference=difference,
         notes=notes,
@@ -128,7 +140,7 @@ def _list_notes(spec: Subject, *, has_pairs: bool) -> tuple[str, ...]:
     return () if isinstance(spec.adapter, NoAdapter) else (ABSORBED,)
 
 
-def _write(folder: Path, rebuilt: Rebuilt, *, base: str, head: Head) -> dict[str, LowRank]:
+def _write(folder: Path, rebuilt: Rebuilt, *, base: str, head: Head) -> _Written:
     """Write base model, tokenizer and adapter; the model has plain layers afterwards."""
     pairs = list_pairs(rebuilt.layers)
     model = rebuilt.loaded.model
@@ -148,4 +160,8 @@ def _write(folder: Path, rebuilt: Rebuilt, *, base: str, head: Head) -> dict[str
             )
     except SafetensorError as error:
         raise StorageError(f"the folder cannot be written: {error}", field=FIELD) from error
-    return pairs
+    return _Written(
+        rebuilt.loaded.dtype,
+        sum(layer.ranges is not None for layer in rebuilt.layers.values()),
+        tuple(len(pair.a) for pair in pairs.values()),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from engine.export.rebuilding import RunFiles
 from engine.initialize.adapter_folder import start_adapter_folder
 from engine.layers.swap import LayerPlan, install
 from engine.models.conv1d import replace_conv1d
-from engine.result import read_weights
+from engine.result import iter_weights
 from engine.specs import (
     AdapterFolder,
     AdapterSpec,
@@ -97,7 +98,7 @@ def test_the_base_holds_the_rounded_weights(tmp_path: Path, family: str) -> None
     }
     base = load_base(tmp_path / "out")
     replace_conv1d(base)
-    for name, weight in read_weights(run.result).items():
+    for name, weight in iter_weights(run.result):
         assert torch.equal(base.get_submodule(name).weight, weight)
     rounded = {f"{name}.weight" for name in run.layers}
     kept = before.keys() - rounded
@@ -225,6 +226,27 @@ def test_a_folder_that_answers_otherwise_is_removed(
     with pytest.raises(ExportError, match="answers otherwise than the run and was removed"):
         run.export(tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "result.safetensors"]
+
+
+def test_the_run_s_model_is_gone_when_the_folder_is_read(
+    tmp_path: Path, run: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is read back when the model it came from is no longer in memory."""
+    models: list[weakref.ref[Any]] = []
+    rebuild, check = peft_folder.rebuild, peft_folder.check_folder
+
+    def rebuild_seen(*args: Any, **values: Any) -> Any:
+        rebuilt = rebuild(*args, **values)
+        models.append(weakref.ref(rebuilt.loaded.model))
+        return rebuilt
+
+    def check_alone(*args: Any, **values: Any) -> float:
+        assert [each() for each in models] == [None]
+        return check(*args, **values)
+
+    monkeypatch.setattr(peft_folder, "rebuild", rebuild_seen)
+    monkeypatch.setattr(peft_folder, "check_folder", check_alone)
+    assert run.export(tmp_path / "out").difference <= 1e-5
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, run: Finished) -> None:
