@@ -1,4 +1,4 @@
-"""What a compressed model weighs, counted from the layers that are really there.
+"""What a compressed model weighs, packed for use, counted from the layers that are really there.
 
 The estimate before launch is `engine.estimates.size`. Start with `measure_size`.
 """

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.estimates.selection import learns_from_weights, list_adapted, list_quantized
+from engine.estimates.selection import (
+    learns_from_weights,
+    list_adapted,
+    list_observed,
+    list_quantized,
+)
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import Workload, count_workload
+from engine.initialize.moment_size import cut_layers
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import DataAware, LoftQ, NoAdapter, Subject
 
@@ -70,7 +76,7 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
     parts = {
         "load": speed.load_seconds or _load_seconds(shapes),
         "teach": work.teach_tokens / forward,
-        "initialize": work.calibration_tokens / calibration
+        "initialize": _calibrating_seconds(spec, shapes, work, forward=forward, rate=calibration)
         + _rounding_seconds(list_quantized(spec, shapes), speed)
         + _decomposing_seconds(spec, shapes, speed),
         "train": _train_seconds(spec, shapes, work, speed),
@@ -100,6 +106,16 @@ def _train_seconds(spec: Subject, shapes: ModelShapes, work: Workload, speed: Sp
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
     products = work.train_tokens * (4 * num_multiplied + 2 * num_trained) / flops
     return products + work.train_steps * _rounding_seconds(trained, speed)
+
+
+def _calibrating_seconds(
+    spec: Subject, shapes: ModelShapes, work: Workload, *, forward: float, rate: float
+) -> float:
+    """Return the time over calibration text; each further part of the model is another pass."""
+    if not work.calibration_tokens:
+        return 0.0
+    passes = len(cut_layers(list_observed(spec, shapes)))
+    return work.calibration_tokens * (1 / rate + (passes - 1) / forward)
 
 
 def _rounding_seconds(layers: tuple[LayerShape, ...], speed: SpeedBasis) -> float:

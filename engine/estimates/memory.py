@@ -13,11 +13,13 @@ from __future__ import annotations
 from engine.estimates.selection import (
     learns_from_weights,
     list_adapted,
+    list_observed,
     list_quantized,
     num_groups,
 )
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.workload import count_workload, longest_row
+from engine.initialize.moment_size import cut_layers, moment_bytes
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import (
@@ -40,10 +42,6 @@ TARGET_BYTES_PER_TOKEN = 384
 """64 teacher tokens of 4 bytes with log-probabilities of 2."""
 TRAINED_COPIES = 5
 """Parameter, gradient, both moments of Adam, and the optimizer's scratch."""
-SHARED_INPUT_KINDS = frozenset({"k_proj", "v_proj", "up_proj", "key", "value", "k", "v", "wi_1"})
-"""Layers that read what another of their block reads, and share its moments."""
-MOMENT_BYTES = 4 << 30
-"""Where a data-aware start goes on to another pass over its text, as it does itself."""
 BLOCK_EXTRAS = 6
 """Hidden-sized tensors a block keeps beside the inputs and outputs of its layers."""
 
@@ -62,6 +60,7 @@ def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) ->
         "weight_gradients": _gradient_bytes(spec, rounded),
         "trained": _trained_bytes(spec, shapes),
         "calibration": _calibration_bytes(spec, shapes),
+        "sensitivity": _sensitivity_bytes(spec, shapes),
         "activations": _activation_bytes(spec, shapes, stored),
         "predictions": _prediction_bytes(spec, shapes, stored),
     }
@@ -115,9 +114,16 @@ def _calibration_bytes(spec: Subject, shapes: ModelShapes) -> int:
     """Return the moments of layers' inputs that a data-aware start holds at once."""
     if not isinstance(spec.initialization, DataAware):
         return 0
-    layers = (layer for layer in list_quantized(spec, shapes) if not layer.is_embedding)
-    observed = (each for each in layers if split_name(each.name).kind not in SHARED_INPUT_KINDS)
-    return min(MOMENT_BYTES, FLOAT32_BYTES * sum(each.in_features**2 for each in observed))
+    sizes = list_observed(spec, shapes)
+    parts = cut_layers(sizes)
+    return max(sum(moment_bytes(name, sizes[name]) for name in part) for part in parts)
+
+
+def _sensitivity_bytes(spec: Subject, shapes: ModelShapes) -> int:
+    """Return the squared gradients of every weight whose width is chosen by sensitivity."""
+    if find_measured_mixing(spec.quantizer) is None:
+        return 0
+    return FLOAT32_BYTES * sum(layer.num_weights for layer in list_quantized(spec, shapes))
 
 
 def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:

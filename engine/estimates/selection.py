@@ -45,6 +45,12 @@ def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     )
 
 
+def list_observed(spec: Subject, shapes: ModelShapes) -> dict[str, int]:
+    """Return the inputs of each layer that a data-aware start collects moments of, by name."""
+    layers = list_quantized(spec, shapes)
+    return {layer.name: layer.in_features for layer in layers if not layer.is_embedding}
+
+
 def learns_from_weights(spec: Subject) -> bool:
     """Whether training needs the gradient of rounded weights: for ranges or absorbed adapters."""
     if not isinstance(spec.training, QatTraining):

@@ -1,4 +1,7 @@
-"""What the compressed model will weigh: the sum a saved checkpoint would have, exactly.
+"""What the compressed model will weigh, packed for use: the sum of its parts, exactly.
+
+The result file of a run is larger: it keeps trained ranges and adapters in float32, so that
+training and searches go on from it exactly.
 
 One thing is known only once it was measured: which layers get more bits by sensitivity. Then every
 layer counts with the mean, and codes come to no more than that.
@@ -36,13 +39,11 @@ class SizeEstimate:
             where there are none.
         parts: Bytes of "weights", "scales", "zero_points", "unquantized" and, where they stay,
             "adapters".
-        is_exact: False where widths are yet to be measured, so that the mean stands for them.
     """
 
     original_bytes: int
     effective_bits: float
     parts: dict[str, int]
-    is_exact: bool = True
 
     @property
     def total_bytes(self) -> int:
@@ -70,7 +71,6 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
         original_bytes=shapes.num_parameters * BYTES_UNQUANTIZED,
         effective_bits=8 * stored / num_quantized if num_quantized else 16.0,
         parts=parts,
-        is_exact=find_measured_mixing(spec.quantizer) is None,
     )
 
 

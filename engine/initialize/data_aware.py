@@ -6,11 +6,13 @@ Start with `start_data_aware`; the arithmetic of one layer stands in `compensati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from engine.errors import ModelError
 from engine.initialize.compensation import compensate
 from engine.initialize.decomposition import (
     Fitting,
@@ -24,6 +26,7 @@ from engine.initialize.decomposition import (
 )
 from engine.initialize.error_report import Errors
 from engine.initialize.hessian import LayerHessian
+from engine.initialize.moment_size import cut_layers
 from engine.initialize.moments import collect_moments
 from engine.initialize.range_search import kind_of, search_ranges
 from engine.layers.headed import AnyModel
@@ -34,9 +37,6 @@ from engine.layers.swap import Layers
 from engine.quant.grouping import split as split_groups
 from engine.specs import DataAware
 
-MOMENT_BYTES = 4 << 30
-"""Moments held at once; what is above is collected in further passes over the text."""
-FLOAT32_BYTES = 4
 Progress = Callable[[int, int], None]
 
 
@@ -73,21 +73,43 @@ def start_data_aware(
 
     Returns:
         Relative error of the outputs by layer and iteration, of layers with a parallel adapter.
+
+    Raises:
+        ModelError: When inputs overflow the model's number format.
     """
     linear = {
         name: module
         for name, module in root.named_modules()
         if name in layers and isinstance(module, QuantizedLinear)
     }
+    parts = cut_layers({name: module.in_features for name, module in linear.items()})
+    total = len(parts) * len(windows) + len(linear)
     errors: Errors = {}
     started: Layers = {}
-    for part in _cut(linear):
+    for index, part in enumerate(parts):
+        before = index * len(windows) + len(started)
+        count = _Offset(progress, before, total)
         rest = {name: layer for name, layer in layers.items() if name not in started}
+        observed = {name: linear[name] for name in part}
         with bypassed(rest), held(started, split.head_weight.dtype):
-            moments = collect_moments(split, part, windows, progress=progress)
-        errors |= start_from_moments(layers, moments, spec, seed=seed, progress=progress)
+            moments = collect_moments(split, observed, windows, progress=count)
+        count = _Offset(progress, before + len(windows), total)
+        errors |= start_from_moments(layers, moments, spec, seed=seed, progress=count)
         started |= {name: layers[name] for name in part}
     return errors
+
+
+@dataclass(frozen=True)
+class _Offset:
+    """Tells of progress that follows upon other progress."""
+
+    progress: Progress
+    before: int
+    total: int
+
+    def __call__(self, done: int, _: int) -> None:
+        """Tell of `done` more."""
+        self.progress(self.before + done, self.total)
 
 
 @torch.no_grad()
@@ -110,6 +132,7 @@ def start_from_moments(
     errors: Errors = {}
     done = 0
     for names in stacks.values():
+        _check_finite(names[0], moments[names[0]])
         hessian = LayerHessian(moments[names[0]])
         for name in names:
             del moments[name]
@@ -119,18 +142,14 @@ def start_from_moments(
     return {name: errors[name] for name in known if errors[name]}
 
 
-def _cut(linear: Mapping[str, QuantizedLinear]) -> Iterator[dict[str, QuantizedLinear]]:
-    """Cut the layers, in order, so that the moments of a part are within `MOMENT_BYTES`."""
-    part: dict[str, QuantizedLinear] = {}
-    taken = 0
-    for name, module in linear.items():
-        needed = FLOAT32_BYTES * module.in_features**2
-        if part and taken + needed > MOMENT_BYTES:
-            yield part
-            part, taken = {}, 0
-        part[name] = module
-        taken += needed
-    yield part
+def _check_finite(name: str, moments: Tensor) -> None:
+    """Refuse moments that are no numbers, at the first layer that has such."""
+    if not torch.isfinite(moments.sum()):
+        raise ModelError(
+            f"the inputs of {name} are not finite numbers in this format; choose float32 or "
+            "bfloat16",
+            field="model.dtype",
+        )
 
 
 def _start_layer(

@@ -35,7 +35,7 @@ class LayerHessian:
     def factor(self) -> Tensor:
         """Lower triangular L (I, I) with L·Lᵀ = H damped: ‖E·L‖² is the squared output error."""
         damped = self._moments.clone()
-        damped.diagonal().add_(self.dead.to(damped.dtype) + DAMPING)
+        damped.diagonal().add_(DAMPING)
         return torch.linalg.cholesky(damped)
 
     @cached_property

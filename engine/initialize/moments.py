@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,47 +36,63 @@ def collect_moments(
         Name to (I, I) float32; layers with the same input hold the same tensor.
     """
     device = next(split.body.parameters()).device
-    moments: dict[str, Tensor] = {}
-    with _observed(modules, moments):
+    collection = _Collection()
+    with collection.observing(modules):
         for index, tokens in enumerate(windows):
             split.hidden(tokens.unsqueeze(0).to(device))
+            collection.end_window()
             progress(index + 1, len(windows))
-    return moments
+    return collection.moments
 
 
-@contextmanager
-def _observed(modules: Mapping[str, nn.Module], moments: dict[str, Tensor]) -> Iterator[None]:
-    last: list[tuple[Tensor, Tensor]] = []
-    handles = [
-        module.register_forward_pre_hook(_Observer(name, moments, last))
-        for name, module in modules.items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+class _Collection:
+    """Moments by layer; layers that read the same tensor hold the same matrix.
 
+    A layer that is called again in a window, as DeBERTa's keys are for relative positions, gets a
+    matrix of its own: those it shared with read other inputs than it does.
+    """
 
-class _Observer:
-    """Adds a layer's input to its moments; remembers the last input to share the work."""
+    def __init__(self) -> None:
+        self.moments: dict[str, Tensor] = {}
+        self._called: set[str] = set()
+        self._alone: set[str] = set()
+        self._last: tuple[Tensor, Tensor] | None = None
 
-    def __init__(
-        self, name: str, moments: dict[str, Tensor], last: list[tuple[Tensor, Tensor]]
-    ) -> None:
-        self._name = name
-        self._moments = moments
-        self._last = last
+    @contextmanager
+    def observing(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Take the inputs of these modules for a while."""
+        handles = [
+            module.register_forward_pre_hook(partial(self._observe, name))
+            for name, module in modules.items()
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        del module
+    def end_window(self) -> None:
+        """Forget what belongs to one pass."""
+        self._called.clear()
+        self._last = None
+
+    def _observe(self, name: str, _: nn.Module, args: tuple[Any, ...]) -> None:
         inputs: Tensor = args[0]
-        if self._last and self._last[0][0] is inputs:
-            self._moments[self._name] = self._last[0][1]
-            return
-        rows = inputs.detach().reshape(-1, inputs.shape[-1]).float()
-        if self._name in self._moments:
-            self._moments[self._name].addmm_(rows.t(), rows)
+        if name in self._called and name not in self._alone:
+            self._alone.add(name)
+            self.moments[name] = self.moments[name].clone()
+        self._called.add(name)
+        if name in self._alone:
+            self._add(name, inputs)
+        elif self._last is not None and self._last[0] is inputs:
+            self.moments[name] = self._last[1]
         else:
-            self._moments[self._name] = rows.t() @ rows
-        self._last[:] = [(inputs, self._moments[self._name])]
+            self._add(name, inputs)
+            self._last = (inputs, self.moments[name])
+
+    def _add(self, name: str, inputs: Tensor) -> None:
+        rows = inputs.detach().reshape(-1, inputs.shape[-1]).float()
+        if name in self.moments:
+            self.moments[name].addmm_(rows.t(), rows)
+        else:
+            self.moments[name] = rows.t() @ rows

@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.layers.codebook_scales import CodebookScales, WeightRanges
 from engine.layers.weight_ranges import AsymmetricRanges, UniformRanges
 from engine.quant import normal_float, uniform
+from engine.quant.projection import iter_rows
 from engine.quant.ranges import (
     Grid,
     asymmetric_grid,
@@ -38,12 +39,14 @@ class GridKind(NamedTuple):
         fake_quantize: Rounds (O, G, g) weights with parts.
         column_rounder: Gives what rounds one column (O,), from parts of one group, (O, 1) each.
         take: Makes parts those of the layer, in place.
+        is_shared: Whether all groups of a layer have one scale.
     """
 
     fit: Callable[[Tensor], Parts]
     fake_quantize: Callable[[Tensor, Parts], Tensor]
     column_rounder: Callable[[Parts], Callable[[Tensor], Tensor]]
     take: Callable[[Parts], None]
+    is_shared: bool = False
 
 
 def kind_of(ranges: WeightRanges) -> GridKind:
@@ -66,14 +69,26 @@ def search_ranges(kind: GridKind, grouped: Tensor, importance: Tensor | None = N
     best_error = torch.full_like(best[0], torch.inf)
     for shrink in SHRINKS:
         candidate = kind.fit(grouped * shrink)
-        errors = (kind.fake_quantize(grouped, candidate) - grouped).square_()
-        error = (errors if importance is None else errors * importance).sum(dim=-1)
+        error = _errors(kind, grouped, candidate, importance)
+        if kind.is_shared:
+            error = error.sum().expand_as(error)
         better = error < best_error
         best_error = torch.where(better, error, best_error)
         best = tuple(
             torch.where(better, new, old) for new, old in zip(candidate, best, strict=True)
         )
     return best
+
+
+def _errors(kind: GridKind, grouped: Tensor, parts: Parts, importance: Tensor | None) -> Tensor:
+    """Return the (O, G) squared error of each group, by blocks of rows."""
+    found = []
+    for rows in iter_rows(grouped.flatten(1)):
+        weights = grouped[rows]
+        rounded = kind.fake_quantize(weights, tuple(part[rows] for part in parts))
+        errors = rounded.sub_(weights).square_()
+        found.append((errors if importance is None else errors.mul_(importance)).sum(dim=-1))
+    return torch.cat(found)
 
 
 def _uniform(ranges: UniformRanges) -> GridKind:
@@ -120,6 +135,7 @@ def _codebook(ranges: CodebookScales) -> GridKind:
         ),
         column_rounder,
         lambda parts: ranges.set_scale(parts[0]),
+        is_shared=ranges.is_shared,
     )
 
 

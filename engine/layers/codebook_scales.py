@@ -34,15 +34,19 @@ fast as the larger ones of uniform grids."""
 
 
 class Levels(NamedTuple):
-    """A kind of codebook: its levels at a width, and the scales of (O, G, g) weights."""
+    """A kind of codebook: its levels at a width, the scales of (O, G, g) weights, one for all?"""
 
     find_levels: Callable[[int], Tensor]
     find_scale: Callable[[Tensor], Tensor]
+    is_shared: bool = False
 
 
 NORMAL_FLOAT = Levels(normal_levels, absmax_scale)
 _EVEN = MappingProxyType(
-    {"block": Levels(even_levels, block_scale), "tensor": Levels(even_levels, tensor_scale)}
+    {
+        "block": Levels(even_levels, block_scale),
+        "tensor": Levels(even_levels, tensor_scale, is_shared=True),
+    }
 )
 
 
@@ -58,6 +62,7 @@ class CodebookScales(nn.Module):
         levels: (2^bits,) float32.
         scale: (O, G) float32.
         find_scale: Gives the scales of (O, G, g) weights as this codebook has them.
+        is_shared: Whether all groups have one scale.
     """
 
     levels: Tensor
@@ -70,6 +75,7 @@ class CodebookScales(nn.Module):
         self.bits = bits
         self.num_groups = grouped.shape[1]
         self.find_scale = codebook.find_scale
+        self.is_shared = codebook.is_shared
         levels = codebook.find_levels(bits)
         for name, part in build_codebook(levels.to(grouped.device))._asdict().items():
             self.register_buffer(name, part, persistent=False)

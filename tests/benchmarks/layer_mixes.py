@@ -11,8 +11,8 @@ from engine.layers.swap import LayerPlan, find_targets
 from engine.sensitivity.gradient import Question, Sensitivity, measure_sensitivity
 from engine.specs import NoAdapter
 from engine.specs.quantizer import WeightQuantizer
+from engine.stages.widths import WIDTHS
 
-WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 SEED = 42
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
 from engine.estimates.workload import count_workload
+from engine.initialize import moment_size
 from engine.models.shapes import ModelShapes, read_shapes
 from engine.specs import (
     ExperimentSpec,
@@ -97,14 +98,27 @@ def test_frozen_codebooks_need_no_gradient_of_weights(shapes: ModelShapes) -> No
     assert codebook.seconds_parts["train"] < integer.seconds_parts["train"]
 
 
-def test_a_data_aware_start_holds_moments_and_goes_in_rounds(shapes: ModelShapes) -> None:
-    """Moments are four matrices a block here, shared inputs once; more rounds take longer."""
+def test_sensitivity_holds_a_number_for_every_weight(shapes: ModelShapes) -> None:
+    """Squared gradients of all quantized weights are kept while their text is read."""
+    found = predict(shapes, "quantizer={bits: 2.5, mixing: {rule: sensitivity}}")
+    assert found.memory_parts["sensitivity"] == 4 * 30 * 576 * (576 * 2 + 192 * 2 + 1536 * 3)
+    assert predict(shapes, "quantizer.bits=2.5").memory_parts["sensitivity"] == 0
+
+
+def test_a_data_aware_start_holds_moments_and_goes_in_rounds(
+    shapes: ModelShapes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moments are four matrices a block here, shared inputs once; rounds and parts take longer."""
     start = ("initialization.method=data-aware", "adapter.placement=parallel")
     found = predict(shapes, *start)
     per_block = 3 * 576**2 + 1536**2
     assert found.memory_parts["calibration"] == 4 * 30 * per_block
     assert predict(shapes).memory_parts["calibration"] == 0
     longer = predict(shapes, *start, "initialization.iterations=6")
+    monkeypatch.setattr(moment_size, "MOMENT_BYTES", 10 * 4 * per_block)
+    in_parts = predict(shapes, *start)
+    assert in_parts.memory_parts["calibration"] == 10 * 4 * per_block
+    assert in_parts.seconds_parts["initialize"] > found.seconds_parts["initialize"]
     assert longer.seconds_parts["initialize"] > found.seconds_parts["initialize"]
 
 

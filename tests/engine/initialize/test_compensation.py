@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.initialize.compensation import compensate
+from engine.initialize.decomposition import Fitting
 from engine.initialize.hessian import DAMPING, LayerHessian
 from engine.initialize.range_search import kind_of, search_ranges
 from engine.layers.codebook_scales import WeightRanges, build_ranges
@@ -67,9 +68,7 @@ def test_the_output_changes_less_than_with_rounding(
 
 
 @every_grid
-def test_columns_are_rounded_as_the_layer_rounds(
-    grid: str, weight: Tensor, moments: Tensor
-) -> None:
+def test_columns_are_rounded_as_the_layer_rounds(grid: str, weight: Tensor) -> None:
     """Column by column with the parts gives what the layer's own rounding gives."""
     ranges = ranges_of(grid, weight)
     kind = kind_of(ranges)
@@ -80,7 +79,6 @@ def test_columns_are_rounded_as_the_layer_rounds(
     torch.testing.assert_close(
         one_by_one, kind.fake_quantize(group, parts)[:, 0], rtol=0, atol=1e-5
     )
-    del moments
 
 
 @every_grid
@@ -108,6 +106,37 @@ def test_inputs_that_are_always_zero_do_no_harm(grid: str, weight: Tensor, momen
     assert torch.isfinite(start).all()
     assert torch.isfinite(rounded).all()
     assert start[:, 3].abs().max() == 0
+
+
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_an_adapter_does_not_repair_what_nothing_reads(
+    weight: Tensor, moments: Tensor, zeroed: bool
+) -> None:
+    """With a quarter of the inputs dead, the pair leaves what it leaves without those columns."""
+    dead = torch.arange(I) % 4 == 0
+    moments[dead] = 0
+    moments[:, dead] = 0
+    hessian = LayerHessian(moments)
+    residual = weight - weight.round()
+    if zeroed:
+        residual[:, dead] = weight[:, dead]
+    pair = Fitting(4, generator=torch.Generator().manual_seed(0), hessian=hessian)(residual)
+    kept = residual[:, ~dead]
+    reached = moments[~dead][:, ~dead]
+    alone = Fitting(4, generator=torch.Generator().manual_seed(0), hessian=LayerHessian(reached))(
+        kept
+    )
+    expected = output_error(kept - alone.left @ alone.right, reached)
+    assert output_error(residual - pair.left @ pair.right, moments) <= 1.03 * expected
+
+
+def test_one_scale_for_a_layer_stays_one(weight: Tensor, moments: Tensor) -> None:
+    """However ranges are found, every group of a per-tensor grid has the same scale."""
+    ranges = build_ranges(split(weight, 1), LoftQUniformQuantizer(granularity="tensor"), BITS)
+    kind = kind_of(ranges)
+    (searched,) = search_ranges(kind, split(weight, 1))
+    _, (found,) = compensate(weight, LayerHessian(moments), num_groups=1, kind=kind)
+    assert len(searched.unique()) == len(found.unique()) == 1
 
 
 @every_grid

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.initialize import data_aware
+from engine.errors import ModelError
+from engine.initialize import moment_size
 from engine.initialize.data_aware import start_data_aware
 from engine.initialize.error_report import Errors
 from engine.initialize.loftq import start_loftq
 from engine.initialize.moments import collect_moments
 from engine.layers.head import SplitModel
+from engine.layers.headed import HeadedModel
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.specs import (
     DataAware,
@@ -25,6 +27,7 @@ from engine.specs import (
     NormalFloatQuantizer,
 )
 from engine.specs.adapter import Placement
+from tests.tiny_heads import make_kind
 from tests.tiny_models import make_llama
 
 PLAN = LayerPlan(IntegerQuantizer(bits=3, group_size=8), NoAdapter(), seed=0)
@@ -164,21 +167,73 @@ def test_every_iteration_is_told() -> None:
 def test_moments_too_large_to_hold_are_collected_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Part by part every layer is started, the first as ever, and the model is as near."""
     windows = make_windows(make_llama().config.vocab_size)
-    found, near = {}, {}
+    found, near, told = [], [], []
     original = SplitModel(make_llama()).hidden(windows)
-    for most in (data_aware.MOMENT_BYTES, 3 * 4 * 32**2):
-        monkeypatch.setattr(data_aware, "MOMENT_BYTES", most)
+    for most in (moment_size.MOMENT_BYTES, 3 * 4 * 64**2):
+        monkeypatch.setattr(moment_size, "MOMENT_BYTES", most)
         model = make_llama().requires_grad_(requires_grad=False)
         adapter = LoraAdapter(r=4, placement="parallel")
         layers = install(model, LayerPlan(GRIDS[0], adapter, seed=0))
         split = SplitModel(model)
-        errors = start(split, model, layers, windows)
+        steps: list[tuple[int, int]] = []
+        told.append(steps)
+        errors = start_data_aware(
+            split,
+            model,
+            layers,
+            windows,
+            spec=DataAware(),
+            seed=3,
+            progress=lambda done, total, steps=steps: steps.append((done, total)),
+        )
         assert set(errors) == set(layers)
         assert all(layer.held is None for layer in layers.values())
-        found[most] = {name: layer.effective() for name, layer in layers.items()}
-        near[most] = float((split.hidden(windows) - original).square().mean())
-    whole, parts = found.values()
+        found.append({name: layer.effective() for name, layer in layers.items()})
+        near.append(float((split.hidden(windows) - original).square().mean()))
+    whole, parts = found
     first, *_, last = whole
     assert torch.equal(whole[first], parts[first])
     assert not torch.equal(whole[last], parts[last])
-    assert max(near.values()) < 1.5 * min(near.values())
+    assert max(near) < 1.5 * min(near)
+    for steps in told:
+        assert [done for done, _ in steps] == list(range(1, steps[0][1] + 1))
+    assert len(told[0]) == len(windows) + len(whole) < len(told[1])
+
+
+@torch.no_grad()
+def test_a_layer_called_twice_has_moments_of_its_own() -> None:
+    """DeBERTa's keys read relative positions, too; the values beside them do not."""
+    model = make_kind("deberta-v2", "classification")
+    windows = make_windows(model.config.vocab_size)
+    modules = {
+        name: module
+        for name, module in model.base_model.encoder.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    seen: dict[str, Tensor] = {}
+
+    def slow(name: str) -> Any:
+        def hook(_: Any, args: tuple[Tensor]) -> None:
+            rows = args[0].reshape(-1, args[0].shape[-1]).double()
+            seen[name] = seen.get(name, 0) + rows.t() @ rows
+
+        return hook
+
+    hooks = [module.register_forward_pre_hook(slow(name)) for name, module in modules.items()]
+    moments = collect_moments(HeadedModel(model), modules, windows, progress=no_progress)
+    for hook in hooks:
+        hook.remove()
+    assert set(moments) == set(modules)
+    for name, expected in seen.items():
+        torch.testing.assert_close(moments[name].double(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_that_overflow_are_told_with_their_layer() -> None:
+    """A model whose inputs are not finite is refused with the formats that have the range."""
+    model = make_llama().requires_grad_(requires_grad=False)
+    layers = install(model, PLAN)
+    layers["model.layers.0.mlp.up_proj"].weight.fill_(float("inf"))
+    windows = make_windows(model.config.vocab_size)
+    with pytest.raises(ModelError, match=r"down_proj are not finite .* choose float32") as caught:
+        start(SplitModel(model), model, layers, windows)
+    assert caught.value.field == "model.dtype"
