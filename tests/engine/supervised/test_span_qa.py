@@ -212,7 +212,7 @@ def test_broken_logits_choose_nothing(broken: float) -> None:
 
 
 def test_a_broken_row_does_not_hide_the_others(rhine: tuple[Passage, ...]) -> None:
-    """Where one row of a question has only broken logits, the answer in another is still found."""
+    """Where a row of a question has a broken logit, the answer in a later one is still found."""
     tokenizer = tokenizers(rhine)["encoder"]
     features = build_features(rhine, tokenizer, max_length=18)
     answers = find_answers(features, rhine)
@@ -222,7 +222,7 @@ def test_a_broken_row_does_not_hide_the_others(rhine: tuple[Passage, ...]) -> No
             found = super().forward(input_ids, attention_mask)
             for row in range(len(input_ids)):
                 if found.start_logits[row, 1:].max() == 0.0:  # the answer is in another row
-                    found.start_logits[row] = found.end_logits[row] = torch.nan
+                    found.start_logits[row, 12] = torch.nan
             return found
 
     assert ask(Broken(features, answers), tokenizer, rhine, 18) == ["the Alps", "1,233 km"]
