@@ -29,7 +29,7 @@ from engine.data.supervised_rows import (
 )
 from engine.data.task_sources import PlacedRow, Row, TaskSource, iter_own, iter_published
 from engine.errors import DataError
-from engine.specs.data import TaskData
+from engine.specs.data import CLASSES_BY_TASK, TaskData
 
 MEASURED_FIELD = "evaluation.benchmarks"
 Item = TypeVar("Item")
@@ -75,9 +75,10 @@ class Measured(Generic[Item]):
 
 
 def _glue(
-    config: str, columns: tuple[str, ...], *labels: str, measured: Mapping[str, str] | None = None
+    config: str, columns: tuple[str, ...], measured: Mapping[str, str] | None = None
 ) -> SupervisedTask[Labelled]:
     scored = {"validation": ""} if measured is None else measured
+    labels = CLASSES_BY_TASK[config]
     return SupervisedTask(
         "nyu-mll/glue",
         (config,),
@@ -104,22 +105,15 @@ PAIR = ("sentence1", "sentence2")
 MNLI_SPLITS = {"validation_matched": "", "validation_mismatched": " (mismatched)"}
 GLUE: Mapping[str, SupervisedTask[Labelled]] = MappingProxyType(
     {
-        "cola": _glue("cola", ("sentence",), "unacceptable", "acceptable"),
-        "sst2": _glue("sst2", ("sentence",), "negative", "positive"),
-        "mrpc": _glue("mrpc", PAIR, "not_equivalent", "equivalent"),
-        "qqp": _glue("qqp", ("question1", "question2"), "not_duplicate", "duplicate"),
+        "cola": _glue("cola", ("sentence",)),
+        "sst2": _glue("sst2", ("sentence",)),
+        "mrpc": _glue("mrpc", PAIR),
+        "qqp": _glue("qqp", ("question1", "question2")),
         "stsb": _glue("stsb", PAIR),
-        "mnli": _glue(
-            "mnli",
-            ("premise", "hypothesis"),
-            "entailment",
-            "neutral",
-            "contradiction",
-            measured=MNLI_SPLITS,
-        ),
-        "qnli": _glue("qnli", ("question", "sentence"), "entailment", "not_entailment"),
-        "rte": _glue("rte", PAIR, "entailment", "not_entailment"),
-        "wnli": _glue("wnli", PAIR, "not_entailment", "entailment"),
+        "mnli": _glue("mnli", ("premise", "hypothesis"), MNLI_SPLITS),
+        "qnli": _glue("qnli", ("question", "sentence")),
+        "rte": _glue("rte", PAIR),
+        "wnli": _glue("wnli", PAIR),
     }
 )
 SPANS: Mapping[str, SupervisedTask[Passage]] = MappingProxyType(

@@ -32,6 +32,7 @@ from engine.specs import (
     NoAdapter,
     Subject,
 )
+from engine.specs.data import count_outputs
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _load(
 ) -> LoadedModel:
     """Load the model with its head, which names the classes it was trained on."""
     classes = list_classes(spec)
-    count = None if classes is None else len(classes) or 1
+    count = None if classes is None else count_outputs(classes)
     loaded = load_model(
         spec.model,
         data_folder=data_folder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
@@ -27,7 +27,26 @@ TASKS_BY_HEAD: Mapping[Head, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Which tasks a model with each head can be trained and measured on, besides lm-eval's."""
+CLASSES_BY_TASK: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "cola": ("unacceptable", "acceptable"),
+        "sst2": ("negative", "positive"),
+        "mrpc": ("not_equivalent", "equivalent"),
+        "qqp": ("not_duplicate", "duplicate"),
+        "stsb": (),
+        "mnli": ("entailment", "neutral", "contradiction"),
+        "qnli": ("entailment", "not_entailment"),
+        "rte": ("entailment", "not_entailment"),
+        "wnli": ("not_entailment", "entailment"),
+    }
+)
+"""Names of GLUE's classes by their numbers, as its data sets give them; none for a number."""
 LossOn = Literal["text", "answer"]
+
+
+def count_outputs(classes: Sequence[str]) -> int:
+    """Return the outputs of a classification head for these classes; a number is one output."""
+    return len(classes) or 1
 
 
 class DataSpec(Spec):
@@ -79,7 +98,8 @@ class TaskData(Spec):
     loss_on: LossOn = option(
         "text",
         "Loss on",
-        "text trains on question and answer, as published; answer on the answer alone.",
+        "text trains a causal-lm head on question and answer, as published; answer on the answer "
+        "alone.",
     )
     held_out: int = option(
         0,

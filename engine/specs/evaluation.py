@@ -15,7 +15,9 @@ class EvaluationSpec(Spec):
     """Perplexity on held-out text, with divergence from and agreement with the 16-bit model."""
 
     data: DataSpec = option(
-        DataSpec(split="test"), "Evaluation data", "Held-out text to measure on."
+        DataSpec(split="test"),
+        "Evaluation data",
+        "Held-out text to measure on; a causal-lm head's alone.",
     )
     max_length: int = option(
         256, "Window length", "Tokens per window.", unit="tokens", ge=8, le=131072
@@ -23,8 +25,8 @@ class EvaluationSpec(Spec):
     limit: int | None = option(
         16,
         "Limit",
-        "Measure on this many windows, spread evenly over the text; empty for all. A score on a "
-        "limit is marked as such.",
+        "Measure a causal-lm head on this many windows, spread evenly over the text; empty for "
+        "all. A score on a limit is marked as such.",
         unit="windows",
         ge=1,
     )
@@ -34,8 +36,8 @@ class EvaluationSpec(Spec):
     divergence: bool = option(
         True,
         "Divergence",
-        "Also measure mean KL divergence from the 16-bit model and how often the most likely "
-        "token is the same; costs a second pass.",
+        "Also measure a causal-lm head's mean KL divergence from the 16-bit model and how often "
+        "the most likely token is the same; costs a second pass.",
     )
     benchmarks: tuple[str, ...] = option(
         (),
@@ -47,7 +49,8 @@ class EvaluationSpec(Spec):
     num_fewshot: int | None = option(
         None,
         "Shots",
-        "Solved examples before each question; empty for the benchmark's own number.",
+        "Solved examples before each question to a causal-lm head; empty for the benchmark's own "
+        "number.",
         unit="examples",
         ge=0,
         le=100,

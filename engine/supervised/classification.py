@@ -20,6 +20,8 @@ from engine.data.supervised_tasks import GLUE
 from engine.errors import SpecError
 from engine.events import Phase, ScoreMeasured
 from engine.specs import EvaluationSpec, Subject
+from engine.specs.data import CLASSES_BY_TASK, count_outputs
+from engine.specs.head_rules import iter_mixed_outputs
 from engine.supervised.family import Batch, Progress
 from engine.supervised.glue_metrics import Values, score_glue
 from engine.supervised.scoring import (
@@ -142,20 +144,10 @@ def load_classification(spec: Subject, *, data_folder: Path, mirror: Path | None
     trained = spec.training_task
     names = dict.fromkeys([*([trained.task] if trained else []), *spec.measured_tasks])
     examples = load_task_examples(GLUE, spec, data_folder=data_folder, mirror=mirror)
-    return Classification(_count_labels(tuple(names)), examples)
-
-
-def _count_labels(names: tuple[str, ...]) -> int:
-    counts = {name: len(GLUE[name].labels) or 1 for name in names}
-    if len(set(counts.values())) > 1:
-        told = ", ".join(
-            f"{name} a number" if count == 1 else f"{name} {count} classes"
-            for name, count in counts.items()
-        )
-        raise SpecError.at(
-            "evaluation.benchmarks", f"one head cannot answer all: {told}; measure one kind at once"
-        )
-    return next(iter(counts.values()))
+    problems = tuple(iter_mixed_outputs(tuple(names)))
+    if problems:
+        raise SpecError(*problems)
+    return Classification(count_outputs(CLASSES_BY_TASK[next(iter(names))]), examples)
 
 
 def _ask(

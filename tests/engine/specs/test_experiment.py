@@ -31,6 +31,7 @@ PARALLEL = LoraAdapter(placement="parallel")
 ENCODER = ModelSpec(head="classification")
 MIXED = NormalFloatQuantizer(bits=2.5, mixing=BySensitivity())
 SST2 = EvaluationSpec(benchmarks=("sst2",))
+ANSWERS = QatTraining(objective="task", data=TaskData(task="sst2", loss_on="answer"))
 SQUAD = EvaluationSpec(benchmarks=("squad",))
 
 
@@ -60,6 +61,31 @@ def conflicts(**values: Any) -> dict[str, str]:
         ),
         ({"model": ENCODER}, "evaluation.benchmarks", "sst2"),
         ({"model": ENCODER, "evaluation": SQUAD}, "evaluation.benchmarks", "sst2"),
+        (
+            {"model": ENCODER, "evaluation": EvaluationSpec(benchmarks=("sst2", "stsb"))},
+            "evaluation.benchmarks",
+            "sst2 2 classes, stsb a number; measure one kind at once",
+        ),
+        (
+            {"model": ENCODER, "evaluation": SST2.model_copy(update={"num_fewshot": 0})},
+            "evaluation.num_fewshot",
+            "leave it empty",
+        ),
+        (
+            {"model": ENCODER, "evaluation": SST2.model_copy(update={"num_beams": 2})},
+            "evaluation.num_beams",
+            "leave it at 1",
+        ),
+        (
+            {"evaluation": EvaluationSpec(max_new_tokens=64)},
+            "evaluation.max_new_tokens",
+            "leave it at 128",
+        ),
+        (
+            {"model": ENCODER, "quantizer": INTEGER, "training": ANSWERS},
+            "training.data.loss_on",
+            "leave it at text",
+        ),
         ({"quantizer": NORMAL, "initialization": LoftQ()}, "initialization.method", "adapter.kind"),
         (
             {"quantizer": NORMAL, "initialization": LoftQ(), "adapter": LoraAdapter()},
@@ -100,6 +126,16 @@ def test_a_head_learns_its_own_tasks() -> None:
     spec = ExperimentSpec(**wanted, model=ENCODER)
     assert list(iter_conflicts(spec)) == []
     assert spec.measured_tasks == ("sst2",)
+
+
+def test_options_of_a_head_are_its_own() -> None:
+    """What other heads are refused is accepted where it is read."""
+    writer, summaries = ModelSpec(head="seq2seq"), {"max_new_tokens": 64, "num_beams": 2}
+    evaluation = EvaluationSpec(benchmarks=("xsum",), **summaries)
+    assert conflicts(model=writer, evaluation=evaluation) == {}
+    assert conflicts(evaluation=EvaluationSpec(benchmarks=("gsm8k",), num_fewshot=5)) == {}
+    both = EvaluationSpec(benchmarks=("rte", "wnli"))
+    assert conflicts(model=ENCODER, evaluation=both) == {}
 
 
 def test_a_fraction_of_bits_stays_one_and_a_whole_number_is_whole() -> None:

@@ -13,6 +13,8 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 
 from engine.data.supervised_tasks import GLUE
 from engine.errors import DataError, SpecError
+from engine.specs import EvaluationSpec, ExperimentSpec, ModelSpec
+from engine.supervised.catalogue import load_family
 from engine.supervised.token_rows import encode, padding_id
 from tests.engine.data.mirrors import GLUE_TEXTS, glue_row, write_glue, write_rows
 from tests.engine.supervised.tiny import (
@@ -173,8 +175,12 @@ def test_other_numbers_of_classes(tmp_path: Path) -> None:
     """Tasks of different numbers of classes cannot be asked of one head."""
     write_glue(tmp_path, "rte", validation=2)
     write_glue(tmp_path, "stsb", validation=2)
+    spec = ExperimentSpec(
+        model=ModelSpec(head="classification"),
+        evaluation=EvaluationSpec(benchmarks=("rte", "stsb")),
+    )
     with pytest.raises(SpecError, match="one head cannot answer all: rte 2 classes, stsb a number"):
-        load(tmp_path, "rte", "rte", "stsb")
+        load_family(spec, data_folder=tmp_path, mirror=tmp_path)
 
 
 def test_limit_and_missing_data(tmp_path: Path) -> None:
