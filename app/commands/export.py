@@ -43,6 +43,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a finished run as a folder that Transformers and PEFT load; verified by loading it."""
+    import os
     import sys
 
     from app.commands.opening import open_desk_here
@@ -52,6 +53,7 @@ def export(
     from tasks.exporting import get_exportable
 
     _check_words(format_, dtype)
+    folder = Path(os.path.normpath(folder.absolute()))  # the adapter names its base by it
     with open_desk_here() as desk:
         get_exportable(desk, run_id)
     check_new(folder)
@@ -82,18 +84,21 @@ def _check_words(format_: str, dtype: str) -> None:
         ("--dtype", dtype, get_args(Dtype)),
     ):
         if word not in known:
-            raise SpecError.at(option, f"{word!r} is not one of {', '.join(known)}")
+            raise SpecError.at(option, f"{word!r} is not known; choose {' or '.join(known)}")
 
 
 def _iter_told(run_id: int, folder: Path, dtype: str) -> Iterator[dict[str, Any]]:
     """Yield what the process that writes tells; it ends with us."""
     import json
+    import os
     import subprocess
     import sys
 
+    from engine.export.new_folder import sweep
     from tasks.processes import stop
 
-    words = ("-m", "tasks.export_process", str(run_id), str(folder), dtype)
+    owner = str(os.getpid())
+    words = ("-m", "tasks.export_process", owner, str(run_id), str(folder), dtype)
     process = subprocess.Popen(
         [sys.executable, *words],
         stdin=subprocess.DEVNULL,
@@ -108,6 +113,7 @@ def _iter_told(run_id: int, folder: Path, dtype: str) -> Iterator[dict[str, Any]
         process.wait()
     finally:
         stop(process, grace_seconds=GRACE_SECONDS)
+        sweep(folder, process.pid)
 
 
 def _raise(told: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,15 +12,20 @@ from pathlib import Path
 from engine.errors import SpecError, StorageError
 
 FIELD = "folder"
-_TEMPORARY = ".exporting-"
 
 
 def check_new(folder: Path) -> None:
-    """Make sure that nothing would be overwritten.
+    """Make sure that nothing would be overwritten, and that the folder can be put in one step.
 
     Raises:
-        SpecError: When the folder holds something, or is a file.
+        SpecError: When the folder holds something, is a file, a link or a place of its own.
     """
+    if folder.is_symlink():
+        raise SpecError.at(FIELD, f"{folder} is a link; name a new or an empty folder")
+    if folder.resolve() == Path.cwd() or folder.is_mount():
+        raise SpecError.at(
+            FIELD, f"{folder} cannot be replaced in one step; name a new folder inside it"
+        )
     if folder.is_dir():
         if any(folder.iterdir()):
             raise SpecError.at(FIELD, f"{folder} is not empty; name a new or an empty folder")
@@ -31,7 +37,8 @@ def check_new(folder: Path) -> None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder to write into that gets its name when the block ends well, else vanishes.
 
-    It lies beside its final name, so that the name is given in one step.
+    It lies beside its final name, so that the name is given in one step. What a killed process left
+    is found by its number: `sweep`.
 
     Raises:
         SpecError: When the folder holds something.
@@ -40,7 +47,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     check_new(folder)
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder.absolute().parent))
+        beside = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=folder.absolute().parent))
     except OSError as error:
         raise _cannot_write(folder, error) from error
     written = beside / folder.absolute().name  # mkdtemp's own rights are for nobody else
@@ -54,6 +61,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise _cannot_write(folder, error) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sweep(folder: Path, process: int) -> None:
+    """Remove what a process that is no more left unfinished beside a folder."""
+    for left in folder.absolute().parent.glob(f"{_prefix(process)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _prefix(process: int) -> str:
+    return f".exporting-{process}-"
 
 
 def _share(folder: Path) -> None:

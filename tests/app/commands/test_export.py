@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoModelForCausalLM
@@ -96,8 +97,8 @@ def test_what_cannot_be_written_is_a_bad_request(
     for words, sentence in (
         (("99", out), "no run 99"),
         ((waiting, out), f"run {waiting} is queued; only a run that succeeded can be exported"),
-        ((waiting, out, "--format", "gguf"), "--format: 'gguf' is not one of peft"),
-        ((waiting, out, "--dtype", "int4"), "--dtype: 'int4' is not one of auto, float32"),
+        ((waiting, out, "--format", "gguf"), "--format: 'gguf' is not known; choose peft"),
+        ((waiting, out, "--dtype", "int4"), "--dtype: 'int4' is not known; choose auto or float32"),
     ):
         answer = bitdial("export", *words)
         assert answer.code == 2
@@ -127,18 +128,47 @@ def test_a_termination_leaves_nothing(tmp_path: Path) -> None:
         "import signal, sys, pathlib\n"
         "from tasks import export_process\n"
         "from engine.export.new_folder import new_folder\n"
-        "def write(run_id, folder, dtype):\n"
+        "def write(run_id, folder, dtype, *, tell):\n"
         "    with new_folder(folder) as written:\n"
         "        (written / 'half').write_text('half')\n"
-        "        print('writing', flush=True)\n"
+        "        print('a library speaks', flush=True)\n"
+        "        tell({'stage': 'writing'})\n"
         "        signal.pause()\n"
         "export_process._export = write\n"
-        "sys.exit(export_process.main(['1', sys.argv[1], 'auto']))\n"
+        "sys.exit(export_process.main([sys.argv[2], '1', sys.argv[1], 'auto']))\n"
     )
-    words = [sys.executable, "-c", program, str(tmp_path / "out")]
+    words = [sys.executable, "-c", program, str(tmp_path / "out"), str(os.getpid())]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "writing\n"
+        assert process.stdout.readline() == '{"stage": "writing"}\n'
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_process_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the writing process leaves when it is killed outright, the command takes away."""
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from engine.export.new_folder import new_folder\n"
+        "with new_folder(pathlib.Path(sys.argv[1])) as written:\n"
+        "    (written / 'half').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    start = subprocess.Popen
+
+    def started(words: list[str], **options: Any) -> Any:
+        return start([sys.executable, "-c", program, words[-2]], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    assert list(export._iter_told(1, tmp_path / "out", "auto")) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_orphan_ends_before_it_does_anything(tmp_path: Path) -> None:
+    """A writing process whose owner is another, or gone, leaves at once."""
+    words = ["-m", "tasks.export_process", "1", "1", str(tmp_path / "out"), "auto"]
+    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
