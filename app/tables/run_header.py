@@ -91,10 +91,18 @@ def _plan(run: RunRecord) -> list[str]:
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
         "teach": not describe_head(run),
+        "sensitivity": _measures_sensitivity(run),
         "evaluate": not describe_head(run),
         "benchmarks": bool(list_benchmarks(run)),
     }
     return [name for name in text.STAGES if wanted.get(name, True)]
+
+
+def _measures_sensitivity(run: RunRecord) -> bool:
+    """Whether layers get widths by what each one's rounding costs."""
+    bits = run.spec.get("quantizer", {}).get("bits", 0)
+    rule = (run.spec.get("quantizer", {}).get("mixing") or {}).get("rule")
+    return bits != int(bits) and rule == "sensitivity"
 
 
 def _describe_step(run: RunRecord, name: str, stage: StageRecord | None) -> dict[str, str]:

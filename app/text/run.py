@@ -35,6 +35,7 @@ FAILURES: Final[dict[str, str]] = {
 STAGES: Final[dict[str, str]] = {
     "load": "Load",
     "teach": "Teach",
+    "sensitivity": "Sensitivity",
     "initialize": "Initialize",
     "train": "Train",
     "search": "Search",

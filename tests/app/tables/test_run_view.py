@@ -82,6 +82,30 @@ def test_untrained_run_has_no_training_stage(filled: Filled) -> None:
     assert titles == ["Load", "Teach", "Initialize", "Evaluate"]
 
 
+@pytest.mark.parametrize(
+    ("bits", "rule", "before"),
+    [
+        (2.5, "sensitivity", ["Load", "Teach", "Sensitivity"]),
+        (2.5, "first-layers", ["Load", "Teach"]),
+        (4, "sensitivity", ["Load", "Teach"]),
+    ],
+)
+def test_sensitivity_is_measured_before_the_start(
+    filled: Filled, bits: float, rule: str, before: list[str]
+) -> None:
+    """A mix by sensitivity shows its own stage, right before the start, and no other run does."""
+    spec = read(filled, filled.samples.queued).spec
+    mixed = spec | {"quantizer": {"grid": "integer", "bits": bits, "mixing": {"rule": rule}}}
+    titles = [stage["title"] for stage in head(filled, filled.samples.queued, spec=mixed)["stages"]]
+    assert titles[: titles.index("Initialize")] == before
+
+
+def test_progress_of_sensitivity_has_its_title(filled: Filled) -> None:
+    """Progress names the stage as the list of stages does."""
+    shown = head(filled, filled.samples.running, stage="sensitivity", progress_done=1)
+    assert shown["progress"]["text"].startswith("Sensitivity 1 ")
+
+
 def test_failure_is_a_sentence_with_its_traceback(filled: Filled) -> None:
     """A failed run says what kind of thing happened, in a sentence, and keeps the traceback."""
     failure = head(filled, filled.samples.failed)["failure"]
