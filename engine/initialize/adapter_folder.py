@@ -1,6 +1,7 @@
 """Adapters that PEFT has saved, put into the installed pairs. Start with `start_adapter_folder`.
 
 What counts is the product: s·B·A of the saved pair, with its own alpha and rank, is s·B·A of ours.
+A head that was trained whole beside the pairs takes the place of the model's own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.adapter_fit import iter_adapter_misfits
+from engine.adapter_fit import iter_adapter_misfits, iter_head_misfits
 from engine.errors import ModelError, SpecError
 from engine.layers.adapters import LoraPair
 from engine.layers.quantized_linear import QuantizedLinear
@@ -35,7 +36,7 @@ def start_adapter_folder(root: nn.Module, layers: Layers, spec: AdapterFolder) -
     """Give the adapted layers the pairs of a folder, in place; those it lacks start at zero.
 
     A pair of a smaller rank than the others is filled up: what is added of B is zero, so that the
-    product stays and the rest can be trained.
+    product stays and the rest can be trained. A saved head is read into the model's.
 
     Args:
         root: The model the layers are in.
@@ -54,17 +55,24 @@ def start_adapter_folder(root: nn.Module, layers: Layers, spec: AdapterFolder) -
         if isinstance(module, nn.Linear | QuantizedLinear)
     }
     rank = max(pair.max_rank for pair in pairs.values())
-    problems = tuple(iter_adapter_misfits(header, known=known, adapted=pairs, rank=rank))
+    parameters = dict(root.named_parameters())
+    head = {name: tuple(value.shape) for name, value in parameters.items()}
+    problems = (
+        *iter_adapter_misfits(header, known=known, adapted=pairs, rank=rank),
+        *iter_head_misfits(header.head, known=head),
+    )
     if problems:
         raise SpecError(*problems)
-    _fill(header, pairs)
+    _fill(header, pairs, {name: parameters[name] for name in header.head})
     num_empty = len(pairs) - len(header.pairs)
     rest = f"; {num_empty} have no saved pair and start at zero" if num_empty else ""
     logger.info("%d of %d adapters are read%s", len(header.pairs), len(pairs), rest)
+    if header.head:
+        logger.info("the head is read, too: %s", ", ".join(header.head))
 
 
 @torch.no_grad()
-def _fill(header: AdapterHeader, pairs: dict[str, LoraPair]) -> None:
+def _fill(header: AdapterHeader, pairs: dict[str, LoraPair], head: dict[str, nn.Parameter]) -> None:
     path = header.folder / ADAPTER_WEIGHTS
     try:
         with safe_open(path, framework="pt") as file:
@@ -72,6 +80,8 @@ def _fill(header: AdapterHeader, pairs: dict[str, LoraPair]) -> None:
             for name, saved in header.pairs.items():
                 first, second = (file.get_tensor(names[name + end]) for end in (FIRST, SECOND))
                 _set_pair(pairs[name], saved, first, second)
+            for name, value in head.items():
+                value.copy_(file.get_tensor(names[name]))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"the file {path} cannot be read: {error}", field=FIELD) from error
 

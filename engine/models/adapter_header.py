@@ -1,7 +1,8 @@
 """What a folder saved by PEFT holds: its layers, ranks and factors, from headers alone; no torch.
 
-Only plain LoRA pairs are accepted: whatever else PEFT can save changes more than s·B·A adds to a
-layer. Start with `read_adapter_header`.
+Only plain LoRA pairs are accepted, and a head that was trained whole beside them, as PEFT saves it
+with every classifier: whatever else it can save changes more than s·B·A adds to a layer. Start with
+`read_adapter_header`.
 
 Source: PEFT's checkpoint format, https://huggingface.co/docs/peft/developer_guides/checkpoint; the
 factor is alpha / r, or alpha / √r for rank-stabilized adapters (Kalajdzievski 2023,
@@ -26,10 +27,16 @@ FIRST, SECOND = ".lora_A.weight", ".lora_B.weight"
 
 _ACCEPTED = f"accepted is a folder with {ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}, as PEFT saves it"
 _UNKNOWN_TO_US = (
-    "use_dora", "lora_bias", "use_qalora", "modules_to_save", "target_parameters",
+    "use_dora", "lora_bias", "use_qalora", "target_parameters",
     "layer_replication", "alora_invocation_tokens", "trainable_token_indices", "arrow_config",
     "use_bdlora", "velora_config", "monteclora_config", "kasa_config",
 )  # fmt: skip
+_HEAD_MODULES = (
+    "classifier", "score", "qa_outputs", "pooler", "pre_classifier", "classification_head", "head",
+    "sequence_summary", "logits_proj",
+)  # fmt: skip
+"""What Transformers calls the modules above the body of a model that classifies or marks spans."""
+_PLAIN = f"plain LoRA pairs and a head's modules ({', '.join(_HEAD_MODULES[:3])}, ...)"
 _HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 _LITERAL = re.compile(r"[\w.-]+")
 
@@ -50,10 +57,13 @@ class AdapterHeader:
     Attributes:
         folder: Where it lies.
         pairs: Layer name, as the model has it, to pair; never empty.
+        head: Shape of each parameter of a head that was trained whole, by the model's name for it;
+            empty where there was none.
     """
 
     folder: Path
     pairs: Mapping[str, SavedPair]
+    head: Mapping[str, tuple[int, ...]]
 
     @property
     def rank(self) -> int:
@@ -76,15 +86,23 @@ def read_adapter_header(path: str) -> AdapterHeader:
             raise _refuse(f"the folder {path} holds no {name}; {_ACCEPTED}")
     config = read_json(folder / ADAPTER_CONFIG, field=FIELD)
     _check_kind(config)
-    shapes = _sort_pairs(read_header(folder / ADAPTER_WEIGHTS, field=FIELD))
+    tensors = read_header(folder / ADAPTER_WEIGHTS, field=FIELD)
+    named = {name.removeprefix(PREFIX): shape for name, shape in tensors.items()}
+    head = {name: shape for name, shape in named.items() if _is_of_head(name)}
+    shapes = _sort_pairs({name: shape for name, shape in named.items() if name not in head})
     pairs = {name: _build_pair(name, *shape, config) for name, shape in shapes.items()}
     if not pairs:
         raise _refuse(f"the adapter in {path} has no pair; {_ACCEPTED}")
-    return AdapterHeader(folder, pairs)
+    return AdapterHeader(folder, pairs, head)
 
 
 def _refuse(sentence: str) -> ModelError:
     return ModelError(sentence, field=FIELD)
+
+
+def _is_of_head(name: str) -> bool:
+    """Whether a tensor lies in a module above the body, and is no half of a pair."""
+    return name.partition(".")[0] in _HEAD_MODULES and not name.endswith((FIRST, SECOND))
 
 
 def _check_kind(config: Mapping[str, Any]) -> None:
@@ -97,6 +115,11 @@ def _check_kind(config: Mapping[str, Any]) -> None:
     found = next((name for name in _UNKNOWN_TO_US if config.get(name)), None)
     if found is not None:
         raise _refuse(f"the adapter was made with {found}; accepted are plain LoRA pairs")
+    whole = config.get("modules_to_save") or []
+    names = map(str, whole if isinstance(whole, list) else [whole])
+    strange = next((name for name in names if name not in _HEAD_MODULES), None)
+    if strange is not None:
+        raise _refuse(f"the adapter has {strange} in modules_to_save; accepted are {_PLAIN}")
     start = config.get("init_lora_weights", True)
     if start not in _HARMLESS_STARTS:
         raise _refuse(
@@ -113,9 +136,9 @@ def _sort_pairs(tensors: Shapes) -> dict[str, tuple[tuple[int, ...], tuple[int, 
         if end is None or len(shape) != 2:
             raise _refuse(
                 f"the adapter holds {tensor}, which is no pair of a linear layer; accepted are "
-                "plain LoRA pairs"
+                f"{_PLAIN}"
             )
-        found.setdefault(tensor.removeprefix(PREFIX).removesuffix(end), {})[end] = shape
+        found.setdefault(tensor.removesuffix(end), {})[end] = shape
     for name, halves in found.items():
         if len(halves) != 2 or halves[FIRST][0] != halves[SECOND][1]:
             raise _refuse(f"the pair of {name} is not whole; save the adapter again")

@@ -9,19 +9,26 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.adapter_fit import check_adapter_folder
 from engine.errors import CheckpointError
 from engine.export.peft_folder import export_peft
 from engine.export.rebuilding import RunFiles
+from engine.initialize.adapter_folder import start_adapter_folder
 from engine.layers.layer_map import held
 from engine.layers.swap import LayerPlan, install
 from engine.models.heads import auto_class, list_trained, save_head
 from engine.models.loading import FreshHead, load_model
+from engine.models.shapes import read_shapes
 from engine.result import save_result
 from engine.specs import (
+    AdapterFolder,
     EvaluationSpec,
     ExperimentSpec,
+    FloatQuantizer,
     Head,
     IntegerQuantizer,
     LoraAdapter,
@@ -32,6 +39,7 @@ from engine.specs import (
 from tests.engine.peft_adapters import peft
 from tests.engine.tiny_layers import disturb
 from tests.tiny_heads import VOCAB_SIZE, save_bert, save_kind
+from tests.tolerances import assert_near
 
 TASKS: dict[Head, str] = {"classification": "mnli", "span-qa": "squad", "seq2seq": "xsum"}
 KINDS: list[tuple[str, Head]] = [
@@ -96,6 +104,16 @@ def answer_of(model: Any) -> Tensor:
     return logits
 
 
+def without_head(folder: Path, head: str) -> Path:
+    """Take a head out of a checkpoint, so that it starts at random; return the folder."""
+    path = folder / "model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    kept = {name: each for name, each in load_file(path).items() if not name.startswith(head)}
+    save_file(kept, path, metadata)
+    return folder
+
+
 def write(spec: ExperimentSpec, folder: Path, files: RunFiles) -> Any:
     return export_peft(
         spec, folder / "out", files=files, data_folder=folder, listener=lambda _: None
@@ -115,6 +133,44 @@ def test_other_heads_are_written_for_peft(tmp_path: Path, kind: str, head: Head)
         adapted = peft.PeftModel.from_pretrained(base, tmp_path / "out/adapter").eval()
     found = answer_of(adapted)
     assert float((found - expected).abs().max() / expected.abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "top"),
+    [
+        ("bert", "classification", "classifier"),
+        ("deberta-v2", "classification", "classifier"),
+        ("gpt2", "span-qa", "qa_outputs"),
+    ],
+)
+def test_a_written_adapter_starts_its_head_too(
+    tmp_path: Path, kind: str, head: Head, top: str
+) -> None:
+    """A start from the adapter on its base, which lost its head, is the model that was written."""
+    spec = spec_of(save_kind(tmp_path / "model", kind, head), head, "parallel")
+    files, expected = finish(spec, tmp_path)
+    write(spec, tmp_path, files)
+    base = without_head(tmp_path / "out", top)
+    start = AdapterFolder(path=str(base / "adapter"))
+    again = spec.model_copy(
+        update={
+            "model": ModelSpec(source=str(base), head=head),
+            "quantizer": FloatQuantizer(),
+            "initialization": start,
+        }
+    )
+    assert check_adapter_folder(again, read_shapes(again.model, data_folder=tmp_path)) == ()
+    loaded = load_model(
+        again.model,
+        data_folder=tmp_path,
+        device=torch.device("cpu"),
+        listener=lambda _: None,
+        head=FreshHead(3 if head == "classification" else None, 5),
+    )
+    layers = install(loaded.model, LayerPlan(FloatQuantizer(), spec.adapter, 5))
+    assert float((answer_of(loaded.model) - expected).abs().max()) > 1e-2
+    start_adapter_folder(loaded.model, layers, start)
+    assert_near(answer_of(loaded.model), expected)
 
 
 def test_a_base_alone_has_the_trained_head(tmp_path: Path) -> None:
