@@ -7,6 +7,7 @@ everywhere. What a number means stands with its column or field. Start with `wri
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _THIN_SPACE = "\u202f"
 _SHARES = ("agreement", "accuracy", "acc", "acc_norm", "exact_match", "f1")
+_ROUGES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _CORRELATIONS = ("correlation", "pearson", "spearman")
 
 
@@ -97,7 +99,9 @@ def write_moment(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else NOTHING
 
 
-def write_score(metric: str, value: float, error: float | None = None) -> str:
+def write_score(
+    metric: str, value: float, error: float | None = None, *, beside: Collection[float | None] = ()
+) -> str:
     """Write a score in its metric's habit, with its error to the same decimals.
 
     Perplexity has two decimals, a share stands in percent, a divergence in thousandths (its unit is
@@ -107,34 +111,48 @@ def write_score(metric: str, value: float, error: float | None = None) -> str:
         metric: "perplexity", "kl_divergence", "top1_agreement", ...
         value: The score in the metric's own unit; a share is between 0 and 1.
         error: One standard error in the same unit; left out where None.
+        beside: Scores and errors in whose unit this one is written, such as those of its column.
     """
-    scale = scale_of(metric)
+    together = (value, error, *beside)
+    scale = scale_of(metric, together)
     value = scale * value
     if not _is_near(value):
         return write_number(value)
-    decimals = _decimals_of(metric, value)
+    in_percent = is_share(metric, together)
+    decimals = 2 if in_percent else _decimals_of(metric, value)
     text = write_fixed(value, decimals)
     if error is not None and math.isfinite(error):
         text += f" ± {write_fixed(scale * error, decimals)}"
-    return f"{text} %" if is_share(metric) else text
+    return f"{text} %" if in_percent else text
 
 
-def scale_of(metric: str) -> float:
-    """Return what a score is multiplied with to be read: 100 for a share, 1000 for a divergence."""
-    if is_share(metric):
+def scale_of(metric: str, values: Collection[float | None] = ()) -> float:
+    """Return what a score is multiplied with to be read: 100 for a share, 1000 for a divergence.
+
+    Args:
+        metric: "perplexity", "kl_divergence", "top1_agreement", ...
+        values: The scores and errors that are read together, as far as they are known.
+    """
+    if is_share(metric, values):
         return 100.0
     return 1000.0 if metric.endswith("divergence") else 1.0
 
 
-def unit_of(metric: str) -> str:
+def unit_of(metric: str, values: Collection[float | None] = ()) -> str:
     """Return the unit that belongs to `scale_of`: "%", "×10⁻³" or ""."""
-    return {100.0: "%", 1000.0: "×10⁻³"}.get(scale_of(metric), "")
+    return {100.0: "%", 1000.0: "×10⁻³"}.get(scale_of(metric, values), "")
 
 
-def is_share(metric: str) -> bool:
-    """Whether the metric is a share between 0 and 1, shown in percent; its filter says nothing."""
+def is_share(metric: str, values: Collection[float | None] = ()) -> bool:
+    """Whether the metric is a share between 0 and 1, shown in percent; its filter says nothing.
+
+    Some tasks of lm-eval count from 0 to 100 under the same names (F1, ROUGE): where one of the
+    `values`, scores and errors, is above 1, none is a share.
+    """
     plain = metric.partition(" (")[0]
-    return plain.endswith(_SHARES) or plain.startswith("rouge")
+    if not plain.endswith(_SHARES) and plain not in _ROUGES:
+        return False
+    return not any(value is not None and abs(value) > 1 for value in values)
 
 
 def is_correlation(metric: str) -> bool:
@@ -147,9 +165,9 @@ def _is_near(value: float) -> bool:
 
 
 def _decimals_of(metric: str, value: float) -> int:
-    """Return the habit of shares, perplexities and correlations, else three digits in all."""
+    """Return the habit of perplexities and correlations, else three digits in all."""
     size = abs(value)
-    if is_share(metric) or (metric == "perplexity" and size < 1000):
+    if metric == "perplexity" and size < 1000:
         return 2
     if is_correlation(metric):
         return 3

@@ -6,6 +6,7 @@ Start with `Cell`; the makers below it know which quantity is written how.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,11 +69,16 @@ def share_cell(part: float | None, whole: float | None) -> Cell:
     return EMPTY if part is None or not whole else number_cell(100 * part / whole, 1)
 
 
-def score_cell(score: ScoreRecord | None) -> Cell:
-    """Hold a score with its standard error and the count it rests on."""
+def list_numbers(scores: Iterable[ScoreRecord | None]) -> tuple[float | None, ...]:
+    """Return the scores and their errors, which are read in one unit where they stand together."""
+    return tuple(number for s in scores if s for number in (s.value, s.standard_error))
+
+
+def score_cell(score: ScoreRecord | None, *, beside: Collection[float | None] = ()) -> Cell:
+    """Hold a score with its standard error and count, in the unit of those `beside` it."""
     if score is None:
         return EMPTY
-    text = write_score(score.metric, score.value, score.standard_error)
+    text = write_score(score.metric, score.value, score.standard_error, beside=beside)
     return Cell(
         score.value,
         text,
@@ -82,17 +88,22 @@ def score_cell(score: ScoreRecord | None) -> Cell:
     )
 
 
-def delta_cell(score: ScoreRecord | None, baseline: ScoreRecord | None) -> Cell:
+def delta_cell(
+    score: ScoreRecord | None,
+    baseline: ScoreRecord | None,
+    *,
+    beside: Collection[float | None] = (),
+) -> Cell:
     """Hold the difference to the baseline: points for a share, ratio and difference otherwise.
 
     The value is the ratio for perplexity-like scores and the difference for shares and
-    correlations.
+    correlations. The unit is that of the scores and errors `beside` them.
     """
     if score is None or baseline is None:
         return EMPTY
     difference = score.value - baseline.value
     tone = _tone(difference, score.direction)
-    if is_share(score.metric):
+    if is_share(score.metric, (score.value, baseline.value, *beside)):
         return Cell(difference, f"{_arrow(difference)} {_signed(100 * difference)} pp", "", tone)
     if is_correlation(score.metric):
         sign = _sign(difference)

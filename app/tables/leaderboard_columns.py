@@ -6,7 +6,7 @@ one too, the difference, then what the run cost. Start with `list_columns`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +15,7 @@ from app.tables.cells import (
     EMPTY,
     Cell,
     delta_cell,
+    list_numbers,
     number_cell,
     score_cell,
     share_cell,
@@ -67,14 +68,15 @@ def list_columns(rows: Iterable[LeaderboardRow]) -> tuple[Column, ...]:
     """Return the columns for these rows: the fixed ones and those of their scores."""
     members = tuple(rows)
     titles = list_score_keys(members)
-    scores = {key: score for row in members for key, score in row.scores.items()}
     compared = {key for row in members for key in row.baseline_scores}
     measured: list[Column] = []
     for key, title in titles.items():
         shown = not _has_normalized(key, titles)
-        measured.append(_score_column(key, title, scores[key], shown=shown))
-        if key in compared and scores[key].metric not in MEASURED_AGAINST_BASELINE:
-            measured.append(_delta_column(key, title, scores[key], shown=shown))
+        scores = [row.scores[key] for row in members if key in row.scores]
+        measured.append(_score_column(key, title, scores, shown=shown))
+        if key in compared and scores[-1].metric not in MEASURED_AGAINST_BASELINE:
+            scores += [row.baseline_scores[key] for row in members if key in row.baseline_scores]
+            measured.append(_delta_column(key, title, scores, shown=shown))
     return (*DESCRIPTION, *measured, *COST)
 
 
@@ -109,7 +111,8 @@ def _has_normalized(key: str, keys: Iterable[str]) -> bool:
     return metric == "acc" and f"{benchmark}|acc_norm" in keys
 
 
-def _score_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> Column:
+def _score_column(key: str, title: str, scores: Sequence[ScoreRecord], *, shown: bool) -> Column:
+    score, numbers = scores[-1], list_numbers(scores)
     better = "lower is better" if score.direction == "lower" else "higher is better"
     arrow = "↓" if score.direction == "lower" else "↑"
     meaning = explain_metric(score.metric) or f"{title} on {score.benchmark}"
@@ -117,28 +120,29 @@ def _score_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> C
         f"score:{key}",
         title,
         f"{meaning}; {better}. ± one standard error, n samples.",
-        lambda row: score_cell(row.scores.get(key)),
-        unit=f"{unit_of(score.metric)} {arrow}".strip(),
+        lambda row: score_cell(row.scores.get(key), beside=numbers),
+        unit=f"{unit_of(score.metric, numbers)} {arrow}".strip(),
         shown=shown,
     )
 
 
-def _delta_column(key: str, title: str, score: ScoreRecord, *, shown: bool) -> Column:
-    is_difference = is_share(score.metric) or is_correlation(score.metric)
+def _delta_column(key: str, title: str, scores: Sequence[ScoreRecord], *, shown: bool) -> Column:
+    metric, numbers = scores[-1].metric, list_numbers(scores)
+    is_difference = is_share(metric, numbers) or is_correlation(metric)
     how = "minus" if is_difference else "divided by"
     return Column(
         f"delta:{key}",
         f"Δ {title}",
         f"{title} {how} that of the untuned 16-bit baseline of the same setting.",
-        lambda row: _delta(row, key),
+        lambda row: _delta(row, key, numbers),
         shown=shown,
     )
 
 
-def _delta(row: LeaderboardRow, key: str) -> Cell:
+def _delta(row: LeaderboardRow, key: str, beside: Sequence[float | None]) -> Cell:
     if row.run.is_baseline:
         return EMPTY
-    return delta_cell(row.scores.get(key), row.baseline_scores.get(key))
+    return delta_cell(row.scores.get(key), row.baseline_scores.get(key), beside=beside)
 
 
 def _share_of_original(row: LeaderboardRow) -> Cell:

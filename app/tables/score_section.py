@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from app.quantities import is_share, unit_of, write_count, write_score
-from app.tables.cells import delta_cell
+from app.tables.cells import delta_cell, list_numbers
 from app.tables.describing import lacks_baseline
 from app.tables.metrics import (
     MEASURED_AGAINST_BASELINE,
@@ -20,10 +20,12 @@ from app.tables.metrics import (
     order_of_metric,
 )
 from app.tables.sections import Fact, FactRow, Section, build_row
+from app.text import leaderboard as words
 from app.text import run as text
 from tasks.store.records import TERMINAL_STATES, RunRecord, ScoreRecord
 
 Scores = dict[tuple[str, str], ScoreRecord]
+Numbers = tuple[float | None, ...]
 
 
 def describe_scores(
@@ -82,15 +84,17 @@ def _order(score: ScoreRecord) -> tuple[bool, str, int, str]:
 def _build_row(run: RunRecord, score: ScoreRecord, *, theirs: Scores, before: Scores) -> FactRow:
     key = (score.benchmark, score.metric)
     baseline = None if run.is_baseline else theirs.get(key)
-    cells = [_name_cell(score), _value_cell(score)]
+    others = [before.get(key), baseline]
+    beside = list_numbers([score, *others])
+    cells = [_name_cell(score), _value_cell(score, beside)]
     if before:
-        cells += [_narrow(_other_cell(score, each)) for each in (before.get(key), baseline)]
+        cells += [_narrow(_other_cell(score, each, beside)) for each in others]
         name, value = cells[:2]
         cells[0] = replace(name, note=f"{name.note}, {value.note}")
         cells[1] = _narrow(value)
     else:
-        cells.append(_other_cell(score, baseline))
-    cells.append(_delta_cell(score, baseline))
+        cells.append(_other_cell(score, baseline, beside))
+    cells.append(_delta_cell(score, baseline, beside))
     return build_row(*cells)
 
 
@@ -102,9 +106,9 @@ def _name_cell(score: ScoreRecord) -> Fact:
     return Fact(f"{name_metric(score.metric)} {arrow}", note=where, title=title)
 
 
-def _value_cell(score: ScoreRecord) -> Fact:
-    written = write_score(score.metric, score.value, score.standard_error)
-    unit = "" if is_share(score.metric) else unit_of(score.metric)
+def _value_cell(score: ScoreRecord, beside: Numbers) -> Fact:
+    written = write_score(score.metric, score.value, score.standard_error, beside=beside)
+    unit = "" if is_share(score.metric, beside) else unit_of(score.metric, beside)
     return Fact(
         f"{written} {unit}".rstrip(),
         note=f"n = {write_count(score.num_samples)}",
@@ -113,10 +117,10 @@ def _value_cell(score: ScoreRecord) -> Fact:
     )
 
 
-def _other_cell(score: ScoreRecord, other: ScoreRecord | None) -> Fact:
+def _other_cell(score: ScoreRecord, other: ScoreRecord | None, beside: Numbers) -> Fact:
     if other is None:
         return Fact("–")
-    return Fact(write_score(score.metric, other.value, other.standard_error))
+    return Fact(write_score(score.metric, other.value, other.standard_error, beside=beside))
 
 
 def _narrow(cell: Fact) -> Fact:
@@ -128,10 +132,10 @@ def _narrow(cell: Fact) -> Fact:
     return replace(cell, text=value + unit, note=f"± {error.removesuffix(' %')}")
 
 
-def _delta_cell(score: ScoreRecord, baseline: ScoreRecord | None) -> Fact:
+def _delta_cell(score: ScoreRecord, baseline: ScoreRecord | None, beside: Numbers) -> Fact:
     if baseline is None or score.metric in MEASURED_AGAINST_BASELINE:
         return Fact("–")
-    delta = delta_cell(score, baseline)
+    delta = delta_cell(score, baseline, beside=beside)
     return Fact(delta.text, note=delta.note, tone=delta.tone)
 
 
@@ -139,7 +143,7 @@ def _write_note(run: RunRecord, scores: Sequence[ScoreRecord], baseline_id: int 
     parts = []
     if not run.is_baseline:
         known = text.BASELINE_NOTE.format(id=baseline_id)
-        unknown = text.NO_BASELINE_OF_HEAD if lacks_baseline(run) else text.NO_BASELINE
+        unknown = words.NO_BASELINE_OF_HEAD if lacks_baseline(run) else words.NO_BASELINE
         parts.append(unknown if baseline_id is None else known)
     harnesses = sorted({str(s.details["harness"]) for s in scores if s.details.get("harness")})
     if harnesses:

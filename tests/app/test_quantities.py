@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.quantities import (
     NOTHING,
+    unit_of,
     write_bytes,
     write_count,
     write_large_count,
@@ -77,6 +78,13 @@ def test_sizes_stay_below_the_next_unit(size: int) -> None:
         ("kl_divergence", 0.00041, 0.00001, "0.41 ± 0.01"),
         ("top1_agreement", 0.84283, 0.0057, "84.28 ± 0.57 %"),
         ("top1_agreement", 1.0, None, "100.00 %"),
+        ("f1", 0.886, 0.011, "88.60 ± 1.10 %"),
+        ("f1", 88.6, 1.1, "88.6 ± 1.1"),
+        ("HasAns_f1", 45.25, None, "45.2"),
+        ("rougeLsum", 0.3568, None, "35.68 %"),
+        ("rougeL", 35.68, None, "35.7"),
+        ("rouge1_max", 45.3, None, "45.3"),
+        ("rouge1_diff", -0.9, None, "−0.90"),
         ("loss", 2.5, None, "2.50"),
     ],
 )
@@ -85,6 +93,14 @@ def test_scores_follow_the_habit_of_their_metric(
 ) -> None:
     """Perplexity has two decimals, divergence is in thousandths, shares are in percent."""
     assert write_score(metric, value, error) == text
+
+
+def test_scores_that_stand_together_have_one_unit() -> None:
+    """A small score of a column that counts to 100 is no share either."""
+    assert write_score("f1", 0.8) == "80.00 %"
+    assert write_score("f1", 0.8, beside=(45.3, None)) == "0.80"
+    assert unit_of("f1", (0.8, 0.1)) == "%"
+    assert unit_of("f1", (0.8, 45.3)) == ""
 
 
 def test_counts_and_spans() -> None:

@@ -158,6 +158,28 @@ def test_scores_of_heads_follow_the_habit_of_their_metric(
     assert write_score(metric, value) == written
 
 
+def test_a_task_that_counts_to_100_is_no_share(filled: Filled, run: RunRecord) -> None:
+    """Column, difference and the run's own section write its F1 as it is, small ones too."""
+    row = next(
+        row for row in leaderboard.list_rows(filled.services.database) if row.run.id == run.id
+    )
+    large, small = (
+        ScoreRecord(run.id, "squadv2", "f1", value, 1.5, 100, "higher", limited=False)
+        for value in (45.3, 0.9)
+    )
+    key = "squadv2|f1"
+    pair = [
+        replace(row, scores={key: score}, baseline_scores={key: large}) for score in (large, small)
+    ]
+    [group] = arrange(pair, View(sort=f"score:{key}"))
+    columns = {column.id: column for column in group.columns}
+    assert columns[f"score:{key}"].unit == "↑"
+    assert [row.cells[f"score:{key}"].text for row in group.rows] == ["0.90 ± 1.50", "45.3 ± 1.5"]
+    assert not any("pp" in row.cells[f"delta:{key}"].text for row in group.rows)
+    section = describe_scores(run, [small], [large], None)
+    assert [cell.text for cell in section.rows[0].cells[1:3]] == ["0.90 ± 1.50", "45.3 ± 1.5"]
+
+
 def test_correlations_are_compared_by_difference() -> None:
     """A ratio of numbers around nothing says nothing."""
     here, there = (
