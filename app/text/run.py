@@ -89,11 +89,6 @@ HARNESS = "Benchmarks by {names}."
 LIMIT = "limit"
 LIMIT_HINT = "Measured on a part of the data only."
 BASELINE_NOTE = "The baseline is the untuned 16-bit model, run {id}."
-NO_BASELINE = "The 16-bit baseline of this setting is not measured yet."
-NO_BASELINE_OF_HEAD = (
-    "No untuned baseline is measured: checkpoints rarely hold this head, and one that starts at "
-    "random only guesses."
-)
 ESTIMATES = "Estimated and measured"
 ESTIMATE_COLUMNS = ("Quantity", "Estimated", "Measured", "Off by")
 SIZE = "Size"
