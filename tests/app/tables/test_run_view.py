@@ -94,9 +94,10 @@ def test_sensitivity_is_measured_before_the_start(
     filled: Filled, bits: float, rule: str, before: list[str]
 ) -> None:
     """A mix by sensitivity shows its own stage, right before the start, and no other run does."""
-    spec = read(filled, filled.samples.queued).spec
+    run_id = filled.samples.queued[0]
+    spec = read(filled, run_id).spec
     mixed = spec | {"quantizer": {"grid": "integer", "bits": bits, "mixing": {"rule": rule}}}
-    titles = [stage["title"] for stage in head(filled, filled.samples.queued, spec=mixed)["stages"]]
+    titles = [stage["title"] for stage in head(filled, run_id, spec=mixed)["stages"]]
     assert titles[: titles.index("Initialize")] == before
 
 
