@@ -88,7 +88,7 @@ PRESETS: tuple[Preset, ...] = (
                 "data": {"kind": "task", "task": "sst2"},
                 "max_length": 128,
                 "per_device_train_batch_size": 32,
-                "learning_rate": 1e-4,
+                "learning_rate": 5e-4,
                 "warmup_ratio": 0.1,
             },
             "evaluation": {"benchmarks": ["sst2"]},
