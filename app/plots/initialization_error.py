@@ -85,6 +85,7 @@ def draw_map(found: InitializationError) -> dict[str, Any]:
         worst=write_error(found.best(worst)),
         layer=worst,
     )
+    aria += found.layers.describe_hidden()
     layout = build_layout(found.layers.kinds, "initialization-error")
     return {"data": [trace], "layout": layout, "meta": {"aria": aria}}
 

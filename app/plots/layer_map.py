@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, TypeVar
 
 from app.text import ranks as text
+from app.text import starts as starts_text
 from engine.models.naming import group_of, split_name
 
 ROW_PIXELS, FRAME_PIXELS = 26, 96
@@ -28,25 +30,34 @@ class LayerMap:
         kinds: Names of the rows, from the top.
         blocks: Names of the columns: numbers of blocks, then what stands outside.
         names: Row by row, the layer in each cell; None where there is none.
+        num_hidden: How many layers have no cell, because another one stands there.
     """
 
     kinds: tuple[str, ...]
     blocks: tuple[str, ...]
     names: tuple[tuple[str | None, ...], ...]
+    num_hidden: int = 0
 
     def fill(self, read: Callable[[str], Value]) -> list[list[Value | None]]:
         """Return row by row what `read` says of each layer."""
         return [[None if name is None else read(name) for name in row] for row in self.names]
 
+    def describe_hidden(self) -> str:
+        """Return how many layers a map leaves out, to follow on its label; empty where none."""
+        if not self.num_hidden:
+            return ""
+        return starts_text.HIDDEN.format(count=self.num_hidden)
+
 
 def arrange_layers(names: Iterable[str]) -> LayerMap:
     """Sort layers into kinds and blocks; of two in one cell, the first is kept."""
     placed: dict[tuple[str, str], str] = {}
-    for name in names:
+    listed = tuple(names)
+    for name in listed:
         placed.setdefault(place_layer(name), name)
     kinds, blocks = order_kinds(kind for kind, _ in placed), order_blocks(b for _, b in placed)
     cells = tuple(tuple(placed.get((kind, block)) for block in blocks) for kind in kinds)
-    return LayerMap(kinds, blocks, cells)
+    return LayerMap(kinds, blocks, cells, len(listed) - len(placed))
 
 
 def place_layer(name: str) -> tuple[str, str]:
@@ -74,10 +85,10 @@ def build_trace(
     return {
         "type": "heatmap",
         "x": list(layers.blocks),
-        "y": list(layers.kinds),
+        "y": [write_plain(kind) for kind in layers.kinds],
         "z": [list(row) for row in values],
         "text": [["" if each is None else each for each in row] for row in written],
-        "customdata": [[name or "" for name in row] for row in layers.names],
+        "customdata": [[write_plain(name or "") for name in row] for row in layers.names],
         "xgap": 1.5,
         "ygap": 1.5,
         "hoverongaps": False,
@@ -95,8 +106,8 @@ def build_layout(kinds: Sequence[str], revision: str) -> dict[str, Any]:
             "autorange": "reversed",
             "showgrid": False,
             "tickmode": "array",
-            "tickvals": list(kinds),
-            "ticktext": [shorten(kind) for kind in kinds],
+            "tickvals": [write_plain(kind) for kind in kinds],
+            "ticktext": [write_plain(shorten(kind)) for kind in kinds],
         },
     }
 
@@ -104,6 +115,11 @@ def build_layout(kinds: Sequence[str], revision: str) -> dict[str, Any]:
 def shorten(name: str) -> str:
     """Return a name as an axis has room for: its end, which tells layers apart."""
     return name if len(name) <= MOST_CHARACTERS else "…" + name[1 - MOST_CHARACTERS :]
+
+
+def write_plain(name: str) -> str:
+    """Write a name so that Plotly, which reads tags and links in texts, shows it as it is."""
+    return escape(name, quote=False)
 
 
 def _order_of_kind(kind: str) -> tuple[bool, int]:

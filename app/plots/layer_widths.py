@@ -78,6 +78,7 @@ def draw(found: LayerWidths) -> dict[str, Any]:
         for bits in reversed(used)
     )
     aria = text.WIDTHS_LABEL.format(count=len(found.widths), widths=listed)
+    aria += found.layers.describe_hidden()
     data = [trace] if found.widths else []
     layout = build_layout(found.layers.kinds, "layer-widths")
     return {"data": data, "layout": layout, "meta": {"aria": aria, "empty": text.WIDTHS_MISSING}}

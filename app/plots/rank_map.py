@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.plots.layer_map import build_layout, order_blocks, order_kinds, place_layer
+from app.plots.layer_map import build_layout, order_blocks, order_kinds, place_layer, write_plain
 from app.text import ranks as text
 from app.theme import color_of_rank
 
@@ -75,7 +75,7 @@ def draw(found: RankMap) -> dict[str, Any]:
     trace = {
         "type": "heatmap",
         "x": list(found.blocks),
-        "y": list(found.kinds),
+        "y": [write_plain(kind) for kind in found.kinds],
         "z": [
             [places.get(rank) if rank is not None else None for rank in row] for row in found.cells
         ],

@@ -36,6 +36,7 @@ WIDTHS_MISSING = "This run recorded no widths."
 WIDTH_COLUMN = "Bits"
 SCORE_COLUMN = "Sensitivity"
 LAYERS_OF = "{count} with {bits} bits"
+HIDDEN = "; without a cell of their own: {count}, which the table lists"
 
 # reports
 NO_REPORT = "run {run_id} has recorded no {name}; it is written by {writers}"

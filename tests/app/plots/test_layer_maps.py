@@ -83,6 +83,34 @@ def test_long_names_keep_their_end() -> None:
     assert name in figure["data"][0]["customdata"][0][0]
 
 
+def test_names_are_shown_as_they_are() -> None:
+    """What Plotly would read as a link or bold text reaches the figure escaped, whole or cut."""
+    kind = 'a_part_that_goes_on.<a href="//elsewhere">q</a>&<b>'
+    name = f"m.layers.0.{kind}"
+    error = initialization_error.draw_map(initialization_error.read_errors({name: [0.1]}, [0.1]))
+    widths = layer_widths.draw(layer_widths.read_widths({name: 2}))
+    ranks = rank_map.draw(rank_map.read_map([kind], [8], (8,)))
+    for figure in (error, widths, ranks):
+        [trace], axis = figure["data"], figure["layout"]["yaxis"]
+        assert trace["y"] == axis["tickvals"]
+        drawn = json.dumps([trace["y"], trace.get("customdata"), axis["ticktext"]])
+        assert "<" not in drawn
+        assert "&lt;/a&gt;&amp;&lt;b&gt;" in drawn
+
+
+def test_layers_without_a_cell_are_counted() -> None:
+    """Two layers of one place share a cell; the label says that one is in the table alone."""
+    names = ("m.layers.0.q_proj", "m.layers.0.k_proj", "n.layers.0.q_proj")
+    errors = initialization_error.read_errors({name: [0.1] for name in names}, [0.1])
+    for figure in (
+        initialization_error.draw_map(errors),
+        layer_widths.draw(layer_widths.read_widths(dict.fromkeys(names, 2))),
+    ):
+        assert "without a cell of their own: 1" in figure["meta"]["aria"]
+    apart = layer_widths.draw(layer_widths.read_widths(dict.fromkeys(names[:2], 2)))
+    assert "without a cell" not in apart["meta"]["aria"]
+
+
 def test_a_layer_counts_with_its_best_error() -> None:
     """A later, worse iteration changes nothing; a layer that stopped keeps what it had."""
     cells = {}
