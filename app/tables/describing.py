@@ -118,10 +118,14 @@ def list_child_methods() -> tuple[str, ...]:
 
 
 def describe_setting(run: RunRecord) -> str:
-    """Return what runs must share to be compared: model, evaluation data, windows, benchmarks."""
+    """Return what runs must share to be compared: model, evaluation data, windows, benchmarks.
+
+    Another head reads rows of the benchmarks instead of windows, and may write summaries.
+    """
     head = describe_head(run)
     if head:
-        return f"{describe_model(run)}, {head}{_describe_benchmarks(run)}"
+        parts = (f"{describe_model(run)}, {head}", *_describe_rows(run))
+        return ", ".join(parts) + _describe_benchmarks(run)
     data, limit = _dig(run.spec, "evaluation", "data") or {}, _dig(run.spec, "evaluation", "limit")
     source = str(data.get("source", "")).removeprefix("bundled:")
     where = " ".join(str(part) for part in (source, data.get("config"), data.get("split")) if part)
@@ -129,6 +133,16 @@ def describe_setting(run: RunRecord) -> str:
     length = _dig(run.spec, "evaluation", "max_length")
     written = f"{describe_model(run)} on {where}, {windows} of {length} tokens"
     return written + _describe_benchmarks(run)
+
+
+def _describe_rows(run: RunRecord) -> list[str]:
+    """Say how long rows are and how summaries are written; nothing old specs do not know."""
+    asked = _dig(run.spec, "evaluation") or {}
+    length, longest, beams = map(asked.get, ("max_length", "max_new_tokens", "num_beams"))
+    parts = [f"rows of {length} tokens"] if length else []
+    if _dig(run.spec, "model", "head") == "seq2seq" and longest and beams:
+        parts.append(f"summaries of {longest} tokens by {beams} beam{'' if beams == 1 else 's'}")
+    return parts
 
 
 def list_benchmarks(run: RunRecord) -> tuple[str, ...]:

@@ -117,10 +117,28 @@ def test_a_head_is_compared_on_its_task(run: RunRecord) -> None:
     """No text is named where none is read; the trained task is measured unasked."""
     dressed = dress(run, **CLASSIFY)
     setting = describe_setting(dressed)
-    assert setting == "smollm2-135m-instruct, classification head; sst2"
+    assert setting == "smollm2-135m-instruct, classification head, rows of 256 tokens; sst2"
     assert list_benchmarks(dressed) == ("sst2",)
     stages = describe_header(replace(dressed, state="queued"), ())["stages"]
     assert [stage["title"] for stage in stages] == ["Load", "Initialize", "Train", "Benchmarks"]
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "words"),
+    [
+        ("max_length", 512, "rows of 512 tokens, summaries of 128 tokens by 1 beam"),
+        ("max_new_tokens", 64, "rows of 256 tokens, summaries of 64 tokens by 1 beam"),
+        ("num_beams", 4, "rows of 256 tokens, summaries of 128 tokens by 4 beams"),
+    ],
+)
+def test_summaries_say_how_they_are_written(
+    run: RunRecord, *, field: str, number: int, words: str
+) -> None:
+    """What keeps two settings from being compared tells their titles apart."""
+    values = {"preset": "rtn", "model": {"head": "seq2seq"}}
+    asked = {"benchmarks": ["xsum"], field: number}
+    setting = describe_setting(dress(run, **values, evaluation=asked))
+    assert setting == f"smollm2-135m-instruct, sequence-to-sequence head, {words}; xsum"
 
 
 def test_a_head_without_a_baseline_says_why(filled: Filled, run: RunRecord) -> None:
