@@ -17,6 +17,7 @@ from engine.specs import find_preset
 from engine.specs.base import FRACTION
 
 Nested = dict[str, Any]
+_MOST_PLAIN = 1e15
 _WORDS = re.compile(r"[^\s,;]+")
 
 
@@ -75,7 +76,7 @@ def holds(condition: Condition, values: Mapping[str, Any]) -> bool:
     value = values.get(condition.path)
     if FRACTION in condition.values and _is_fraction(value):
         return True
-    return value in condition.values
+    return value in condition.values and value != FRACTION
 
 
 def preset_values(name: object) -> Nested:
@@ -178,7 +179,10 @@ def _read_integer(word: str) -> int | str:
 
 
 def _write_plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Write a number so that reading it gives the same one; a whole one has no point."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MOST_PLAIN:
+        return str(int(value))
+    return str(value)
 
 
 def _differs(value: Any, base: Any) -> bool:

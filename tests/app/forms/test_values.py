@@ -88,6 +88,25 @@ def test_the_mix_of_widths_is_asked_for_a_fraction_alone() -> None:
     assert edit(asked, **{BITS: "3"})["quantizer"] == {"bits": 3}
 
 
+@pytest.mark.parametrize("typed", ["fraction", "3", ""])
+def test_only_a_number_that_is_not_whole_mixes(typed: str) -> None:
+    """No word stands for a fraction, whatever the specs call one among themselves."""
+    rule = "quantizer[integer].mixing.rule"
+    asked = edit({"preset": "rtn"}, **{BITS: typed, rule: "sensitivity"})
+    assert asked.get("quantizer", {}).keys() <= {"bits"}
+    assert edit(asked, **{BITS: "2.5", rule: "sensitivity"})["quantizer"].keys() == {
+        "bits",
+        "mixing",
+    }
+
+
+@pytest.mark.parametrize("bits", [2.3333333, 2.5, 7.123456789012345])
+def test_an_edit_elsewhere_leaves_every_digit(bits: float) -> None:
+    """A width with many digits comes back whole after another field was edited."""
+    asked = edit({"preset": "rtn", "quantizer": {"bits": bits}}, name="another")
+    assert asked["quantizer"] == {"bits": bits}
+
+
 def test_another_head_is_asked_with_its_task() -> None:
     """A classification run is asked by filling in the form."""
     asked = edit(
