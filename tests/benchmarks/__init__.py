@@ -9,6 +9,7 @@ optimizer step beside NNCF's: the command), `setting.py` (the work both sides do
 (our side), `nncf_reference.py` (NNCF's side), `step_memory.py` (peak memory of one side in a
 process of its own), `rank_search.py` with `rank_table.json` (searches for ranks against random
 search, on recorded evaluations), `loftq_init.py` with `peft_reference.py` (LoftQ beside PEFT's),
-`initialization.py` with `layer_mixes.py` (starts beside each other, untrained), `web_import.py`
-(how long the web process takes to import). Start with `train_step.py`.
+`initialization.py` with `layer_mixes.py` (starts beside each other, untrained), `classifier.py` (an
+encoder trained at few bits), `web_import.py` (how long the web process takes to import). Start with
+`train_step.py`.
 """
