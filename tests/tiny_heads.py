@@ -67,11 +67,11 @@ def _deberta(**values: Any) -> PreTrainedConfig:
 
 
 def _bart(**values: Any) -> PreTrainedConfig:
+    sizes = {"encoder_layers": 2, "decoder_layers": 3, "max_position_embeddings": 96}
     return BartConfig(
-        vocab_size=VOCAB_SIZE, d_model=32, encoder_layers=2, decoder_layers=3,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=48,
-        decoder_ffn_dim=64, max_position_embeddings=96, decoder_start_token_id=2,
-        forced_eos_token_id=2, **_ENDS, **values,
+        vocab_size=VOCAB_SIZE, d_model=32, encoder_attention_heads=2, decoder_attention_heads=2,
+        encoder_ffn_dim=48, decoder_ffn_dim=64, decoder_start_token_id=2, forced_eos_token_id=2,
+        **_ENDS, **sizes | values,
     )  # fmt: skip
 
 
@@ -84,10 +84,10 @@ def _t5(**values: Any) -> PreTrainedConfig:
 
 
 _CONFIGS: dict[str, Any] = {
-    "bert": lambda **values: BertConfig(**_SIZES, **values),
-    "roberta": lambda **values: RobertaConfig(**_SIZES, **values),
+    "bert": lambda **values: BertConfig(**_SIZES | values),
+    "roberta": lambda **values: RobertaConfig(**_SIZES | values),
     "electra": lambda **values: ElectraConfig(**_SIZES, embedding_size=16, **values),
-    "mpnet": lambda **values: MPNetConfig(**_SIZES, **values),
+    "mpnet": lambda **values: MPNetConfig(**_SIZES | values),
     "distilbert": lambda **values: DistilBertConfig(
         vocab_size=VOCAB_SIZE, dim=32, hidden_dim=48, n_layers=2, n_heads=2,
         max_position_embeddings=96, **values,

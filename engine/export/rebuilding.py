@@ -120,7 +120,7 @@ def _load(
         data_folder=data_folder,
         device=device,
         listener=listener,
-        head=FreshHead(count, spec.seed),
+        head=FreshHead(count, spec.seed, classes or ()),
     )
     if classes and spec.training_task is not None:
         loaded.model.config.id2label = dict(enumerate(classes))

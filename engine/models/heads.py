@@ -8,7 +8,7 @@ together; start with `list_trained`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,42 @@ def is_of_head(model: PreTrainedModel, name: str) -> bool:
     return not name.startswith(f"{model.base_model_prefix}.")
 
 
+def find_order(config: Any, classes: Sequence[str]) -> list[int] | None:
+    """Return where a model has each of these classes by their names, however they are spelled.
+
+    None where its own names are others, as those Transformers makes up ("LABEL_0").
+    """
+    known = getattr(config, "label2id", None) or {}
+    places = {str(name).lower(): int(place) for name, place in known.items()}
+    if not classes or {*places} != {*classes}:
+        return None
+    return [places[name] for name in classes]
+
+
+@torch.no_grad()
+def order_classes(model: PreTrainedModel, classes: Sequence[str], fresh: Iterable[str]) -> bool:
+    """Put a classification head's outputs into the order of these classes, in place.
+
+    Only where it names the same classes in another order; the names follow. An output layer that
+    started fresh has no order of its own and keeps its start.
+
+    Returns:
+        Whether the checkpoint's own outputs changed places.
+    """
+    order = find_order(model.config, classes)
+    if order is None or order == list(range(len(classes))):
+        return False
+    started = set(fresh)
+    head = list_trained(model, "classification", started)
+    output = next(reversed(head)).rpartition(".")[0]  # heads are listed in the order they compute
+    moved = [name for name in head if name.startswith(f"{output}.") and name not in started]
+    for name in moved:
+        head[name].copy_(head[name][order])
+    model.config.id2label = dict(enumerate(classes))
+    model.config.label2id = {name: place for place, name in enumerate(classes)}
+    return bool(moved)
+
+
 @torch.no_grad()
 def start_fresh(model: PreTrainedModel, names: Iterable[str], *, seed: int) -> None:
     """Give parameters their random start, in place: the same for the same seed and name.
@@ -174,6 +210,30 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     config = model.config
     if getattr(config, "pad_token_id", None) is None or not config.is_encoder_decoder:
         config.pad_token_id = tokenizer.pad_token_id
+
+
+def count_positions(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a model reads at once; None where its config names no limit.
+
+    RoBERTa kinds count positions from behind the padding's: of 514 they read 512.
+    """
+    limit = getattr(model.config, "max_position_embeddings", None)
+    limits = [limit] if isinstance(limit, int) and limit > 0 else []
+    limits += (
+        each.num_embeddings - each.padding_idx - 1
+        for name, each in model.named_modules()
+        if name.endswith("position_embeddings")
+        and isinstance(each, nn.Embedding)
+        and each.padding_idx is not None
+    )
+    return min(limits, default=None)
+
+
+def limit_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let the tokenizer know how many tokens the model reads, where it does not know or errs."""
+    limit = count_positions(model)
+    if limit is not None:
+        tokenizer.model_max_length = min(int(tokenizer.model_max_length), limit)
 
 
 def save_head(path: Path, trained: Mapping[str, nn.Parameter]) -> None:

@@ -27,7 +27,9 @@ from engine.models.heads import (
     auto_class,
     configure,
     is_of_head,
+    limit_rows,
     list_trained,
+    order_classes,
     set_padding,
     start_fresh,
     widen,
@@ -65,7 +67,8 @@ class LoadedModel:
 
     Attributes:
         model: In evaluation mode, no parameter requires a gradient, every Conv1D replaced.
-        tokenizer: The model's own.
+        tokenizer: The model's own; under a head other than causal-lm its `model_max_length` is at
+            most what the model reads.
         dtype: What the weights are kept in.
         source: Where they were read from: a folder, or a hub id.
         fresh: Parameters the checkpoint lacked: a head that started at random.
@@ -80,15 +83,18 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class FreshHead:
-    """How a head that the checkpoint lacks starts.
+    """How a head that the checkpoint lacks starts, and how one that it has is ordered.
 
     Attributes:
         num_labels: Classes of a classification head, 1 for a regression; None for other heads.
         seed: Seed of its start.
+        classes: Names of the classes in the order wanted; a checkpoint's head that has them in
+            another is put into this one. Empty where the order does not matter.
     """
 
     num_labels: int | None = None
     seed: int = 0
+    classes: tuple[str, ...] = ()
 
 
 NO_HEAD = FreshHead()
@@ -108,7 +114,8 @@ def load_model(
         spec: Which model, with which head, and in which number format.
         data_folder: Where a converted GGUF is kept.
         device: Where the weights go.
-        listener: Told of a conversion, of weights the model has no use for and of a fresh head.
+        listener: Told of a conversion, of weights the model has no use for, of a fresh head and of
+            classes that change places.
         head: How a head starts that the checkpoint lacks.
 
     Raises:
@@ -138,8 +145,12 @@ def load_model(
     model.requires_grad_(requires_grad=False)
     if spec.head != "causal-lm":
         start_fresh(model, fresh, seed=head.seed)
+        if spec.head == "classification" and order_classes(model, head.classes, fresh):
+            names = ", ".join(head.classes)
+            listener(Logged("info", f"The head's classes are put into the task's order: {names}."))
         widen(model, list_trained(model, spec.head, fresh))
         set_padding(model, tokenizer)
+        limit_rows(model, tokenizer)
     return LoadedModel(model.eval().to(device), tokenizer, dtype, _where(source), fresh)
 
 

@@ -95,7 +95,8 @@ def load_with_head(session: Session) -> LoadedHead:
         )
         for note in family.notes:
             session.listener(Logged("info", note))
-        model = _load_model(session, FreshHead(family.num_labels, session.spec.seed))
+        head = FreshHead(family.num_labels, session.spec.seed, family.classes)
+        model = _load_model(session, head)
         return LoadedHead(model, fingerprint(model.model), family)
 
 

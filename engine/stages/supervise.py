@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from engine.events import FileWritten, Logged, Phase
 from engine.initialize.catalogue import Installed
@@ -29,6 +30,7 @@ HEAD_FILE = "head.safetensors"
 def supervise(session: Session, *, result: str) -> None:
     """Carry out the whole run; `result` is the file of the trained layers in the run's folder."""
     loaded = load_with_head(session)
+    _tell_limits(session, loaded.model.tokenizer)
     installed, groups = start(session, loaded)
     model = loaded.model
     head = list_trained(model.model, session.spec.model.head, model.fresh)
@@ -47,6 +49,20 @@ def supervise(session: Session, *, result: str) -> None:
         save_head(folder / HEAD_FILE, head)
         session.listener(FileWritten("head", HEAD_FILE))
     _measure(session, loaded, installed, phase="final")
+
+
+def _tell_limits(session: Session, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Say where the model reads fewer tokens than the spec lets a row have."""
+    spec, limit = session.spec, int(tokenizer.model_max_length)
+    asked = {"evaluation.max_length": spec.evaluation.max_length}
+    if isinstance(spec.training, QatTraining):
+        asked["training.max_length"] = spec.training.max_length
+    if spec.model.head == "seq2seq":
+        asked["evaluation.max_new_tokens"] = spec.evaluation.max_new_tokens
+    for field, length in asked.items():
+        if length > limit:
+            told = f"{field} is taken as {limit:,} instead of {length:,}: the model reads no more."
+            session.listener(Logged("info", told))
 
 
 def _build_learner(

@@ -1,7 +1,7 @@
 """GLUE: texts or pairs of texts, each with a class or a number. Start with `load_classification`.
 
-A head whose classes have GLUE's names in another order is read by name where it was not trained
-here.
+Classes are learned by GLUE's numbers, and read by the names the model gives them where those are
+GLUE's: a checkpoint was put into the order of what it learns when it was loaded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.data.supervised_rows import Labelled
 from engine.data.supervised_tasks import GLUE
 from engine.errors import SpecError
 from engine.events import Phase, ScoreMeasured
+from engine.models.heads import find_order
 from engine.specs import EvaluationSpec, Subject
 from engine.specs.data import CLASSES_BY_TASK, count_outputs
 from engine.specs.head_rules import iter_mixed_outputs
@@ -27,7 +28,6 @@ from engine.supervised.glue_metrics import Values, score_glue
 from engine.supervised.scoring import (
     answering,
     build_score,
-    context_limit,
     fill_of,
     moved,
     told_beyond,
@@ -70,10 +70,19 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class Classification:
-    """GLUE tasks of the same number of classes; `Family` has what each member is."""
+    """GLUE tasks of the same number of classes; `Family` has what each member is.
 
-    num_labels: int
+    Attributes:
+        classes: Those of the task that is trained, or of the first that is measured.
+    """
+
+    classes: tuple[str, ...]
     examples: TaskExamples[Labelled]
+
+    @property
+    def num_labels(self) -> int:
+        """Outputs of the head."""
+        return count_outputs(self.classes)
 
     @property
     def num_questions(self) -> int:
@@ -129,7 +138,7 @@ class Classification:
         """Return the answer that (N, C) outputs give to each question, (N,)."""
         if self.num_labels == 1:
             return np.asarray(outputs[:, 0], dtype=np.float64)
-        order = None if self.examples.training else _find_order(model, GLUE[name].labels)
+        order = find_order(getattr(model, "config", None), GLUE[name].labels)
         classes = outputs if order is None else outputs[:, order]
         return np.asarray(classes.argmax(dim=1), dtype=np.float64)
 
@@ -147,7 +156,7 @@ def load_classification(spec: Subject, *, data_folder: Path, mirror: Path | None
     problems = tuple(iter_mixed_outputs(tuple(names)))
     if problems:
         raise SpecError(*problems)
-    return Classification(count_outputs(CLASSES_BY_TASK[next(iter(names))]), examples)
+    return Classification(CLASSES_BY_TASK[next(iter(names))], examples)
 
 
 def _ask(
@@ -159,7 +168,7 @@ def _ask(
     told: Callable[[int], None],
 ) -> Tensor:
     """Return what the head puts out for N texts, (N, C) float32 on the CPU, in their order."""
-    limit = row_limit(tokenizer, context_limit(model, spec.max_length), field=MEASURED_LENGTH)
+    limit = row_limit(tokenizer, spec.max_length, field=MEASURED_LENGTH)
     encoded = encode(texts, tokenizer, max_length=limit)
     parts, places, done = [], [], 0
     fill = fill_of(model, tokenizer)
@@ -173,12 +182,3 @@ def _ask(
             done += len(chosen)
             told(done)
     return torch.cat(parts)[torch.argsort(torch.cat(places))]
-
-
-def _find_order(model: nn.Module, names: tuple[str, ...]) -> Tensor | None:
-    """Return where the head has each of GLUE's classes; None where its names are others."""
-    known = getattr(getattr(model, "config", None), "label2id", None) or {}
-    places = {str(name).lower(): int(place) for name, place in known.items()}
-    if {*places} != {*names}:
-        return None
-    return torch.tensor([places[name] for name in names])

@@ -48,6 +48,11 @@ class Family(Protocol):
         ...
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes by the numbers they are learned by; empty where there are none."""
+        ...
+
+    @property
     def num_questions(self) -> int:
         """Examples `evaluate` goes through."""
         ...

@@ -38,12 +38,6 @@ def moved(batch: Batch, model: nn.Module) -> Batch:
     return {name: values.to(device) for name, values in batch.items()}
 
 
-def context_limit(model: nn.Module, length: int) -> int:
-    """Return `length`, or less where the model's config says it reads less."""
-    limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    return min(length, limit) if isinstance(limit, int) and limit > 0 else length
-
-
 def fill_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the token rows are filled up with: the one the model knows, or else `padding_id`."""
     known = getattr(getattr(model, "config", None), "pad_token_id", None)

@@ -24,7 +24,6 @@ from engine.supervised.family import Batch, Progress
 from engine.supervised.scoring import (
     answering,
     build_score,
-    context_limit,
     fill_of,
     moved,
     told_beyond,
@@ -70,6 +69,7 @@ class SpanQa:
 
     examples: TaskExamples[Passage]
     num_labels: None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def num_questions(self) -> int:
@@ -144,8 +144,9 @@ def answer(
         spec: Row length and batch size.
         told: Told of questions done.
     """
-    limit = context_limit(model, spec.max_length)
-    features = build_features(passages, tokenizer, max_length=limit, field=MEASURED_LENGTH)
+    features = build_features(
+        passages, tokenizer, max_length=spec.max_length, field=MEASURED_LENGTH
+    )
     best: dict[int, tuple[float, int, int]] = {}
     fill, lengths = fill_of(model, tokenizer), features.encoded.tokens.lengths
     done = 0

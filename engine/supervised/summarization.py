@@ -27,7 +27,6 @@ from engine.supervised.rouge_metrics import ROUGES, RougeMetrics
 from engine.supervised.scoring import (
     answering,
     build_score,
-    context_limit,
     fill_of,
     moved,
     told_beyond,
@@ -87,6 +86,7 @@ class Summarization:
     examples: TaskExamples[Document]
     longest: int
     num_labels: None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def num_questions(self) -> int:
@@ -103,11 +103,12 @@ class Summarization:
         documents = self.examples.training
         texts = encode_texts(documents, tokenizer, max_length=max_length)
         summaries: list[list[int]] = []
+        longest = min(self.longest, int(tokenizer.model_max_length))
         for start in range(0, len(documents), CHUNK_TEXTS):
             found = tokenizer(
                 text_target=[each.summary for each in documents[start : start + CHUNK_TEXTS]],
                 truncation=True,
-                max_length=self.longest,
+                max_length=longest,
                 verbose=False,
             )
             summaries += found["input_ids"]
@@ -189,9 +190,9 @@ def summarize(
         spec: Row length, batch size, beams, and how long summaries may be.
         told: Told of texts done.
     """
-    limit = context_limit(model, spec.max_length)
-    texts = encode_texts(documents, tokenizer, max_length=limit, field=MEASURED_LENGTH)
-    settings = _settings(model, spec)
+    texts = encode_texts(documents, tokenizer, max_length=spec.max_length, field=MEASURED_LENGTH)
+    longest = min(spec.max_new_tokens, int(tokenizer.model_max_length))
+    settings = _settings(model, spec, longest)
     fill, written = fill_of(model, tokenizer), [""] * len(documents)
     done = 0
     generator: Any = model
@@ -208,11 +209,11 @@ def summarize(
     return written
 
 
-def _settings(model: Any, spec: EvaluationSpec) -> Any:
-    """Return the model's own settings of writing, with the spec's length and beams."""
+def _settings(model: Any, spec: EvaluationSpec, longest: int) -> Any:
+    """Return the model's own settings of writing, with so many tokens and the spec's beams."""
     settings = copy.deepcopy(model.generation_config)
     settings.max_length = None  # counts the beginning, too
-    settings.max_new_tokens = spec.max_new_tokens
+    settings.max_new_tokens = longest
     settings.num_beams = spec.num_beams
     settings.do_sample = False
     for name in ("temperature", "top_k", "top_p"):

@@ -127,10 +127,10 @@ def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def row_limit(tokenizer: PreTrainedTokenizerBase, max_length: int, *, field: str) -> int:
-    """Return how long rows may be: `max_length`, or less where the tokenizer knows of a limit.
+    """Return how long rows may be, in training and measuring: `max_length`, or the model's less.
 
     Args:
-        tokenizer: The model's.
+        tokenizer: The model's, as `load_model` returns it: it knows what the model reads.
         max_length: What the spec asks for.
         field: The spec field it is from.
 

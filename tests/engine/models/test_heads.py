@@ -30,11 +30,11 @@ CPU = torch.device("cpu")
 
 def load(
     folder: Path, head: str, *, labels: int | None = 2, seed: int = 0, dtype: str = "auto",
-    events: list[Event] | None = None,
+    events: list[Event] | None = None, classes: tuple[str, ...] = (),
 ) -> LoadedModel:  # fmt: skip
     spec = ModelSpec.model_validate({"source": str(folder), "head": head, "dtype": dtype})
     listener = ([] if events is None else events).append
-    fresh = FreshHead(labels, seed)
+    fresh = FreshHead(labels, seed, classes)
     return load_model(spec, data_folder=folder, device=CPU, listener=listener, head=fresh)
 
 
@@ -77,6 +77,87 @@ def test_a_head_of_the_checkpoint_is_kept_where_it_fits(tmp_path: Path) -> None:
     fresh = load(tmp_path, "classification", labels=1)
     assert fresh.fresh == ("classifier.out_proj.weight", "classifier.out_proj.bias")
     assert fresh.model.config.problem_type == "regression"
+
+
+CLASSES = ("entailment", "neutral", "contradiction")
+OTHERWISE = {"CONTRADICTION": 0, "neutral": 1, "Entailment": 2}
+NAMES = {place: name for name, place in OTHERWISE.items()}
+TOLD = "The head's classes are put into the task's order: entailment, neutral, contradiction."
+
+
+def save_mnli(folder: Path, kind: str) -> Path:
+    """Write a classifier of MNLI whose classes are in the order of roberta-large-mnli."""
+    return save_kind(folder, kind, "classification", id2label=NAMES, label2id=OTHERWISE)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2", "distilbert", "llama", "gpt2"])
+def test_classes_are_put_into_the_order_asked_for(tmp_path: Path, kind: str) -> None:
+    """A checkpoint's head gives the same answers at the places of the task's classes, by name."""
+    save_mnli(tmp_path, kind)
+    events: list[Event] = []
+    left, put = (
+        load(tmp_path, "classification", labels=3, classes=classes, events=events)
+        for classes in ((), CLASSES)
+    )
+    tokens = torch.arange(4, 12).view(2, 4)
+    with torch.no_grad():
+        before, after = (each.model(input_ids=tokens).logits for each in (left, put))
+    torch.testing.assert_close(after, before[:, [2, 1, 0]])
+    assert put.model.config.id2label == dict(enumerate(CLASSES))
+    assert put.model.config.label2id == {name: place for place, name in enumerate(CLASSES)}
+    told = [event.message for event in events if isinstance(event, Logged)]
+    assert told.count(TOLD) == 1
+
+
+def test_only_known_classes_of_the_checkpoint_change_places(tmp_path: Path) -> None:
+    """Classes of other names stay where they are; a fresh head follows from the seed alone."""
+    save_mnli(tmp_path / "mnli", "bert")
+    other = load(tmp_path / "mnli", "classification", labels=3, classes=("a", "b", "c"))
+    saved = load_file(tmp_path / "mnli" / "model.safetensors")["classifier.weight"]
+    assert torch.equal(other.model.classifier.weight, saved)
+    body = AutoModelForMaskedLM.from_config(make_config("bert", id2label=NAMES, label2id=OTHERWISE))
+    save_with_tokenizer(body, tmp_path / "body")
+    events: list[Event] = []
+    plain, named = (
+        load(tmp_path / "body", "classification", labels=3, classes=classes, events=events)
+        for classes in ((), CLASSES)
+    )
+    assert torch.equal(plain.model.classifier.weight, named.model.classifier.weight)
+    assert named.model.config.id2label == dict(enumerate(CLASSES))
+    assert TOLD not in [event.message for event in events if isinstance(event, Logged)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "limit"),
+    [
+        ("bert", {}, 96),
+        ("roberta", {"pad_token_id": 1, "max_position_embeddings": 34}, 32),
+        ("mpnet", {}, 94),
+        ("bart", {}, 96),
+        ("gpt2", {}, 96),
+        ("t5", {}, None),
+    ],
+)
+def test_the_tokenizer_knows_what_the_model_reads(
+    tmp_path: Path, kind: str, values: dict[str, int], limit: int | None
+) -> None:
+    """Where a folder does not say it, the limit is the model's: that many tokens work."""
+    head = "seq2seq" if kind in ("bart", "t5") else "classification"
+    save_kind(tmp_path, kind, head, **values)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["model_max_length"]
+    path.write_text(json.dumps(config))
+    loaded = load(tmp_path, head, labels=None if head == "seq2seq" else 2)
+    found = loaded.tokenizer.model_max_length
+    if limit is None:
+        assert found > 10**9
+        return
+    assert found == limit
+    with torch.no_grad():
+        loaded.model(input_ids=torch.full((1, limit), 7))
+        with pytest.raises((IndexError, RuntimeError)):
+            loaded.model(input_ids=torch.full((1, limit + 1), 7))
 
 
 @pytest.mark.parametrize("head", ["classification", "span-qa"])

@@ -107,6 +107,27 @@ def test_learned(tmp_path: Path) -> None:
     assert family.num_labels is None
 
 
+def test_no_longer_than_the_model(tmp_path: Path) -> None:
+    """Summaries are learned and written no longer than the model reads, whatever is asked."""
+    write_summaries(tmp_path, "xsum", train=PAIRS, test=PAIRS)
+    spec, family = load(tmp_path, "xsum", data={}, max_new_tokens=64)
+    words = make_t5_tokenizer(WORDS)
+    words.model_max_length = 4
+    rows = family.training_rows(words, max_length=32)
+    assert rows.lengths.tolist() == [4 + 4, 4 + 3, 4 + 2]
+    model, lengths = make_t5(len(words)), list[int]()
+    decode = words.batch_decode
+
+    def note(tokens: torch.Tensor, **values: Any) -> list[str]:
+        lengths.append(tokens.shape[1] - 1)  # without the token it starts from
+        return decode(tokens, **values)
+
+    words.batch_decode = note
+    model.generation_config.eos_token_id = None
+    summarize(model, words, [Document(*PAIRS[0])], spec=spec.evaluation, told=lambda _done: None)
+    assert lengths == [4]
+
+
 @pytest.mark.parametrize(
     ("summary", "expected"),
     [
