@@ -60,7 +60,8 @@ def _identity(spec: Subject, model_key: str) -> str:
 
     Left out is what does not change the trajectory: names, what is measured, which ranks are
     reported, how often something is saved, and how a batch is cut into microbatches (an attempt
-    that ran out of memory cuts finer).
+    that ran out of memory cuts finer). Of what is measured a summary's length counts: it cuts those
+    that are learned, too.
     """
     values = spec.model_dump(
         mode="json", exclude={"name": True, "evaluation": True, "adapter": {"sub_adapter"}}
@@ -69,4 +70,6 @@ def _identity(spec: Subject, model_key: str) -> str:
         for key in ("save_steps", "logging_steps", *_MICROBATCHING):
             values["training"].pop(key)
         values["batch_size"] = batch_size(spec.training)
+    if spec.model.head == "seq2seq":
+        values["longest_summary"] = spec.evaluation.max_new_tokens
     return make_key({"spec": values, "model": model_key})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.errors import Cancelled, ModelError
+from engine.data.supervised_tasks import GLUE
+from engine.errors import Cancelled, CheckpointError, ModelError
 from engine.events import (
     Event,
     FileWritten,
@@ -21,6 +23,8 @@ from engine.events import (
     StageStarted,
 )
 from engine.experiment import Workspace, run_experiment
+from engine.export.rebuilding import RunFiles, rebuild
+from engine.layers.layer_map import held
 from engine.specs import (
     DataAware,
     DataSpec,
@@ -31,11 +35,12 @@ from engine.specs import (
     LoraAdapter,
     ModelSpec,
     NormalFloatQuantizer,
+    NoTraining,
     QatTraining,
     TaskData,
 )
 from tests.engine.data.mirrors import SUMMARY_COLUMNS, glue_row, squad_row, write_rows, write_squad
-from tests.tiny_heads import save_bert, save_kind
+from tests.tiny_heads import make_kind, save_bert, save_kind, save_with_tokenizer
 
 STEPS = 3
 TASKS = {"classification": "sst2", "span-qa": "squad", "seq2seq": "xsum"}
@@ -48,7 +53,7 @@ class Room:
         self.folder = folder
         self.bert = save_bert(folder / "bert", masked=True)
         self.mirror = folder / "mirror"
-        rows = [
+        self.rows = rows = [
             glue_row("sst2", number, sentence=f"{'good fun' if number % 2 else 'a bore'} {number}")
             for number in range(12)
         ]
@@ -82,6 +87,35 @@ class Room:
         }
         return ExperimentSpec(**given | values)
 
+    def stop(self, spec: ExperimentSpec, name: str, *, step: int) -> Path:
+        """Carry a run out until its checkpoint of a step; return that file."""
+        file = f"checkpoint-{step:08d}.safetensors"
+
+        def cancel(event: Event) -> None:
+            if isinstance(event, FileWritten) and event.path == file:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            self.run(spec, name, listener=cancel)
+        return self.folder / name / file
+
+    def count_right(self, spec: ExperimentSpec, name: str, rows: list[dict[str, Any]]) -> int:
+        """Count the rows of SST-2 the finished run's model is right about by its classes' names."""
+        place = self.folder / name
+        files = RunFiles(place / "result.safetensors", place / "head.safetensors")
+        built = rebuild(
+            spec, files, data_folder=place, device=torch.device("cpu"), listener=lambda _: None
+        )
+        model, tokenizer = built.loaded.model, built.loaded.tokenizer
+        said = []
+        with held(built.layers, torch.float32), torch.no_grad():
+            for row in rows:
+                logits = model(**tokenizer(row["sentence"], return_tensors="pt")).logits
+                said.append(model.config.id2label[int(logits.argmax())].lower())
+        return sum(
+            name == GLUE["sst2"].labels[row["label"]] for name, row in zip(said, rows, strict=True)
+        )
+
     def run(
         self,
         spec: ExperimentSpec,
@@ -89,6 +123,7 @@ class Room:
         *,
         resume_from: Path | None = None,
         listener: Listener | None = None,
+        mirror: Path | None = None,
     ) -> list[Event]:
         """Carry a run out in a folder of that name; return what it announced."""
         events: list[Event] = []
@@ -99,7 +134,10 @@ class Room:
                 listener(event)
 
         workspace = Workspace(
-            self.folder / name, self.folder / "data", self.mirror, resume_from=resume_from
+            self.folder / name,
+            self.folder / "data",
+            mirror or self.mirror,
+            resume_from=resume_from,
         )
         run_experiment(spec, workspace=workspace, listener=listen, device="cpu")
         return events
@@ -138,7 +176,8 @@ def test_two_bit_loftq_trains_a_fresh_classifier(room: Room, finished: list[Even
     assert size.effective_bits == 3.0
     found = {score.metric: score for score in scores(finished)}
     assert {score.benchmark for score in found.values()} == {"sst2"}
-    assert 0 <= next(iter(found.values())).value <= 1
+    right = room.count_right(room.spec(), "finished", room.rows[:6])
+    assert {name: score.value for name, score in found.items()} == {"accuracy": right / 6}
     told = [event.message for event in finished if isinstance(event, Logged)]
     assert any("starts at random" in message for message in told)
     assert any(message.startswith("3 steps over 12 examples") for message in told)
@@ -159,23 +198,105 @@ def test_a_resumed_run_ends_where_it_would_have(
     room: Room, finished: list[Event], step: int
 ) -> None:
     """Stopped after any step and resumed, result and head are those of the uninterrupted run."""
-
-    def stop(event: Event) -> None:
-        if isinstance(event, FileWritten) and event.path == f"checkpoint-{step:08d}.safetensors":
-            raise Cancelled
-
     name = f"stopped-{step}"
     spec = room.spec(evaluation={"before_training": True})
-    with pytest.raises(Cancelled):
-        room.run(spec, name, listener=stop)
-    path = room.folder / name / f"checkpoint-{step:08d}.safetensors"
-    events = room.run(spec, name, resume_from=path)
+    events = room.run(spec, name, resume_from=room.stop(spec, name, step=step))
     assert [score.phase for score in scores(events)] == ["final"] * len(scores(events))
     for file in ("result.safetensors", "head.safetensors"):
         found, expected = (load_file(room.folder / each / file) for each in (name, "finished"))
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], expected[key]) for key in expected), file
     assert [s.value for s in scores(events)] == [s.value for s in scores(finished)]
+
+
+def test_a_resumed_summarizer_ends_where_it_would_have(room: Room) -> None:
+    """So does an encoder-decoder; another summary length is another training, other beams are not.
+
+    Summaries are cut to that length where they are learned, too.
+    """
+    source = save_kind(room.folder / "resumed-t5", "t5", "seq2seq", num_decoder_layers=2)
+
+    def spec(**evaluation: Any) -> ExperimentSpec:
+        model = ModelSpec(source=str(source), head="seq2seq")
+        return room.spec("seq2seq", model=model, evaluation={"max_new_tokens": 3, **evaluation})
+
+    whole = room.run(spec(num_beams=2), "whole-summaries")
+    path = room.stop(spec(), "stopped-summaries", step=2)
+    with pytest.raises(CheckpointError):
+        room.run(spec(max_new_tokens=4), "stopped-summaries", resume_from=path)
+    events = room.run(spec(num_beams=2), "stopped-summaries", resume_from=path)
+    found, expected = (
+        load_file(room.folder / each / "result.safetensors")
+        for each in ("stopped-summaries", "whole-summaries")
+    )
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert [s.value for s in scores(events)] == [s.value for s in scores(whole)]
+
+
+def test_classes_in_another_order_are_learned_and_measured_by_name(room: Room) -> None:
+    """A checkpoint's classes in another order are the task's: measured, trained and rebuilt."""
+    names = ("POSITIVE", "NEGATIVE")
+    model = make_kind(
+        "bert", "classification", id2label=dict(enumerate(names)),
+        label2id={name: place for place, name in enumerate(names)},
+    )  # fmt: skip
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([9.0, -9.0]))
+    source = save_with_tokenizer(model, room.folder / "positive")
+    mirror, rows = room.folder / "all-positive", [{**row, "label": 1} for row in room.rows]
+    for split in ("train", "validation"):
+        write_rows(mirror / "nyu-mll" / "glue" / "sst2" / f"{split}.jsonl", *rows)
+    trained = room.spec(
+        model=ModelSpec(source=str(source), head="classification"),
+        evaluation={"benchmarks": ("sst2",), "before_training": True},
+        training={"max_steps": 1, "learning_rate": 1e-9},
+    )
+    untrained = trained.model_copy(update={"training": NoTraining()})
+    for spec, name in ((trained, "positive-trained"), (untrained, "positive-untrained")):
+        events = room.run(spec, name, mirror=mirror)
+        assert {score.value for score in scores(events)} == {1.0}
+        assert room.count_right(spec, name, rows) == len(rows)
+        bias = load_file(room.folder / name / "head.safetensors")["classifier.bias"]
+        torch.testing.assert_close(bias, torch.tensor([-9.0, 9.0]))
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "values", "limit"),
+    [
+        ("classification", "bert", {"max_position_embeddings": 32}, 32),
+        ("classification", "roberta", {"max_position_embeddings": 34, "pad_token_id": 1}, 32),
+        ("span-qa", "roberta", {"max_position_embeddings": 34, "pad_token_id": 1}, 32),
+        ("seq2seq", "bart", {"max_position_embeddings": 24}, 24),
+    ],
+)  # fmt: skip
+def test_rows_are_no_longer_than_the_model_reads(
+    room: Room, tmp_path: Path, head: str, kind: str, *, values: dict[str, int], limit: int
+) -> None:
+    """Where only the model knows its limit, rows are cut there in training and measuring; told."""
+    source = save_kind(tmp_path / "model", kind, head, **values)
+    path = source / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["model_max_length"]
+    path.write_text(json.dumps(config))
+    mirror, xsum = tmp_path / "mirror", SUMMARY_COLUMNS["xsum"]
+    rows = [{**row, "sentence": "good fun " * 60} for row in room.rows[:2]]
+    texts = [{xsum[1]: "It rained. " * 60, xsum[2]: "rain " * 60}] * 2
+    for split in ("train", "validation", "test"):
+        write_rows(mirror / "nyu-mll" / "glue" / "sst2" / f"{split}.jsonl", *rows)
+        write_rows(mirror / xsum[0] / f"{split}.jsonl", *texts)
+    asked = [squad_row("Where does it rise?", "the Alps"), squad_row("Its end?", "North Sea")]
+    write_squad(mirror, train=asked, validation=asked)
+    long = {"max_length": 512}
+    spec = room.spec(
+        head, model=ModelSpec(source=str(source), head=head), training=long, evaluation=long
+    )
+    events = room.run(spec, f"long-{kind}-{head}", mirror=mirror)
+    told = [event.message for event in events if isinstance(event, Logged)]
+    for part in ("training", "evaluation"):
+        sentence = f"{part}.max_length is taken as {limit} instead of 512"
+        assert sum(message.startswith(sentence) for message in told) == 1
+    assert {score.benchmark for score in scores(events)} == {TASKS[head]}
 
 
 def test_scores_before_training_are_marked(room: Room) -> None:
