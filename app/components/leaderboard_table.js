@@ -6,6 +6,7 @@ const REMEMBERED = 'bitdial-leaderboard-columns';
 const KEPT = ['sort', 'search', 'min_bits', 'max_bits', 'columns', 'published'];
 const asked = new URLSearchParams(location.search);
 const view = Object.fromEntries(KEPT.map((name) => [name, asked.get(name) || '']));
+view.published = view.published === 'no' ? 'no' : '';
 if (!view.columns) view.columns = localStorage.getItem(REMEMBERED) || '';
 let lastText = '';
 let groups = [];
@@ -178,7 +179,8 @@ function makeGroup(group) {
           group.published.length
             ? make('tbody', { class: 'published' },
               ...group.published.map((row) => makePublished(row, columns))) : null))),
-    group.note ? make('p', { class: 'baseline-missing' }, group.note) : null);
+    group.published.length ? make('p', { class: 'below' }, words.published_source) : null,
+    group.note ? make('p', { class: 'below' }, group.note) : null);
 }
 
 function hiddenSentence(group) {

@@ -9,7 +9,10 @@ from __future__ import annotations
 import gradio as gr
 
 from app.components.assembling import read_scripts, read_styles
+from app.tables.published import SOURCE
 from app.text import leaderboard as text
+
+_SOURCE = text.PUBLISHED_SOURCE.format(source=SOURCE, caution=text.PUBLISHED_CAUTION)
 
 
 class LeaderboardTable(gr.HTML):
@@ -30,5 +33,5 @@ class LeaderboardTable(gr.HTML):
             js_on_load=read_scripts("dom.js", "leaderboard_table.js"),
             apply_default_css=False,
             elem_id=elem_id,
-            words=dict(text.TABLE),
+            words={**text.TABLE, "published_source": _SOURCE},
         )

@@ -151,7 +151,9 @@ def _list_published(members: list[LeaderboardRow]) -> tuple[PublishedRow, ...]:
     rows: dict[tuple[str, float], PublishedRow] = {}
     for key in list_score_keys(members):
         for score in find_published(key, members):
-            title = text.PUBLISHED_HINT.format(table=score.table, source=SOURCE)
+            title = text.PUBLISHED_HINT.format(
+                table=score.table, source=SOURCE, caution=text.PUBLISHED_CAUTION
+            )
             bits = {"bits": Cell(score.bits, write_bits(score.bits))}
             row = PublishedRow(score.name, title, bits)
             row = rows.setdefault((score.name, score.bits), row)

@@ -12,7 +12,12 @@ NO_BASELINE_OF_HEAD = (
 )
 
 # numbers of others
-PUBLISHED_HINT = "Published, of another model: {table}. {source}."
+PUBLISHED_HINT = "Published, of another model: {table}. {source}. {caution}"
+PUBLISHED_CAUTION = (
+    "What stands behind ± is the authors' own spread, and they took the answers of GSM8K from the "
+    "text in their own way."
+)
+PUBLISHED_SOURCE = "Published rows: {source}. {caution}"
 PUBLISHED_NAME = "{name} (published, another model)"
 
 # table; handed to the browser as it is

@@ -35,9 +35,12 @@ def rows(started: Started) -> tuple[LeaderboardRow, ...]:
     [
         ("text/Salesforce/wikitext", "perplexity", "wikitext-2-raw-v1", 12),
         ("text/Salesforce/wikitext", "perplexity", "wikitext-103-raw-v1", 0),
-        ("text/Salesforce/wikitext", "kl_divergence", None, 0),
+        ("text/wikitext-2-raw", "perplexity", None, 12),
+        ("text/me/my-wikitext", "perplexity", None, 0),
+        ("text/Salesforce/wikitext", "kl_divergence", "wikitext-2-raw-v1", 0),
         ("text/bundled:python-docs", "perplexity", None, 0),
         ("gsm8k", "exact_match (strict-match)", None, 20),
+        ("gsm8k", "exact_match (flexible-extract)", None, 0),
         ("sst2", "accuracy", None, 5),
         ("cola", "matthews_correlation", None, 5),
         ("xsum", "rouge2", None, 3),
@@ -46,7 +49,7 @@ def rows(started: Started) -> tuple[LeaderboardRow, ...]:
 def test_only_the_same_benchmark_and_metric_stand_beside(
     benchmark: str, metric: str, *, config: str | None, count: int
 ) -> None:
-    """A number is shown where it was measured on the same task by the same metric."""
+    """A number is shown where it was measured on the same task by the same metric, and once."""
     assert len(list_published(benchmark, metric, config=config)) == count
 
 
@@ -61,6 +64,17 @@ def test_published_numbers_are_those_of_the_table() -> None:
     assert phi.error == pytest.approx(0.007)
     uniform = "DeBERTa-V3-base, LoftQ on uniform quantization, rank 32"
     assert numbers[uniform, 2, "sst2", "accuracy"].value == pytest.approx(0.947)
+    assert all(each.error is None for each in PUBLISHED if each.model.startswith("LLAMA-2"))
+    in_16_bits = {(each.model, each.method) for each in PUBLISHED if each.bits == 16}
+    assert in_16_bits == {
+        *((model, "16 bits") for model in ("LLAMA-2-7b", "LLAMA-2-13b")),
+        *((model, "16 bits") for model in ("BART-large", "DeBERTa-V3-base")),
+        *(
+            (model, way)
+            for model in ("Phi-2", "LLAMA-3-8B")
+            for way in ("full fine-tuning", "LoRA")
+        ),
+    }
     assert all(0 < each.value < 1 for each in PUBLISHED if each.metric != "perplexity")
 
 
@@ -68,24 +82,30 @@ def test_published_rows_stand_apart_and_can_be_switched_off(
     rows: tuple[LeaderboardRow, ...],
 ) -> None:
     """They follow the runs in their own order, whatever is sorted, searched or exported."""
-    [group] = arrange(rows, View(sort=f"score:{PERPLEXITY}", search="no such run"))
+    for sort in ("", f"score:{PERPLEXITY}", f"-score:{PERPLEXITY}", "bits"):
+        [group], [without] = (
+            arrange(rows, View(sort=sort, published=published)) for published in (True, False)
+        )
+        assert len(group.rows) == 14
+        assert [row.run_id for row in group.rows] == [row.run_id for row in without.rows]
+        assert (len(group.published), len(without.published)) == (12, 0)
+    [group] = arrange(rows, View(search="no such run"))
     assert [row.is_baseline for row in group.rows] == [True]
     assert len(group.published) == 12
     assert group.published[0].cells["bits"].text == "16"
     assert "2310.08659" in group.published[0].title
+    assert "authors' own spread" in group.published[0].title
     assert all(cell.tone == "" for row in group.published for cell in row.cells.values())
     assert {row.name for row in group.published}.isdisjoint(
         row.cells["name"].text for row in group.rows
     )
-    [without] = arrange(rows, View(published=False))
-    assert without.published == ()
     assert "LLAMA" not in write_csv([group], View())
 
 
 def test_published_numbers_change_nothing_of_the_figure(
     rows: tuple[LeaderboardRow, ...],
 ) -> None:
-    """Front, points and lines are the same with them; they are hollow, dotted and say so."""
+    """Front, points and lines are the same; axes may widen; they are hollow and say so."""
     shown = find_published(PERPLEXITY, rows)
     alone, beside = (read_points(rows, PERPLEXITY, published=each) for each in ((), shown))
     assert (alone.points, alone.front, alone.baseline) == (
@@ -95,6 +115,9 @@ def test_published_numbers_change_nothing_of_the_figure(
     )
     own, traces = draw(alone)["data"], draw(beside)["data"]
     assert traces[: len(own)] == own
+    low, high = draw(alone)["layout"]["xaxis"]["range"]
+    wider = draw(beside)["layout"]["xaxis"]["range"]
+    assert wider[0] <= low < high <= wider[1]
     for trace in traces[len(own) :]:
         assert "published, another model" in trace["name"]
         assert trace["marker"]["symbol"].endswith("-open")
