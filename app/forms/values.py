@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.forms.fields import Condition, FormField
@@ -64,6 +64,29 @@ def fill(fields: Iterable[FormField], asked: Nested) -> list[Any]:
 def change_preset(asked: Nested, name: str, kept: Sequence[str]) -> Nested:
     """Return what is asked after choosing a preset: only the `kept` sections stay as written."""
     return {"preset": name} | {key: asked[key] for key in kept if key in asked}
+
+
+def list_reset(
+    fields: Iterable[FormField], before: Nested, after: Nested, paths: Container[str]
+) -> list[str]:
+    """Return titles of fields that held what no preset set, and after another preset do not.
+
+    Args:
+        fields: All fields of the form.
+        before: What was asked, with the preset of then.
+        after: What is asked now, with the preset of now.
+        paths: Which fields count.
+    """
+    old, new = preset_values(before.get("preset")), preset_values(after.get("preset"))
+    reset = []
+    for field in fields:
+        path, default = field.path, field.default
+        was = find_value(before, path, find_value(old, path, default))
+        now = find_value(after, path, find_value(new, path, default))
+        by_hand = _differs(was, find_value(old, path, default))
+        if path in paths and by_hand and _differs(now, was):
+            reset.append(field.title)
+    return reset
 
 
 def is_shown(field: FormField, values: Mapping[str, Any]) -> bool:
@@ -186,6 +209,5 @@ def _write_plain(value: Any) -> str:
 
 
 def _differs(value: Any, base: Any) -> bool:
-    if isinstance(base, tuple):
-        base = list(base)
+    value, base = (list(each) if isinstance(each, tuple) else each for each in (value, base))
     return bool(value != base) or isinstance(value, bool) != isinstance(base, bool)

@@ -26,6 +26,7 @@ from app.forms.values import (
     fill,
     find_current,
     find_value,
+    list_reset,
     preset_values,
     read_asked,
 )
@@ -45,6 +46,7 @@ DEFAULT_HEAD = ModelSpec().head
 _SOURCES_OF_PRESETS = frozenset(
     find_value(preset.values, "model.source", ModelSpec().source) for preset in PRESETS
 )
+_FOLLOWS_HEAD = (HEAD, "model.source", "evaluation.benchmarks")
 _KEPT_BY_PRESET = ("name", "seed", "model", "evaluation")
 
 
@@ -79,10 +81,21 @@ def handle_edit(editor: Editor, tab: object, preset: object, *widgets: Any) -> l
 def handle_preset(editor: Editor, tab: object, preset: object, *widgets: Any) -> list[Any]:
     """Start from another preset; model, evaluation, name and seed stay as they are."""
     state = drafts.read_tab(tab)
+    before = drafts.find_asked(editor.services.database, state)
     written = _read_form(editor, state, None, widgets)
     asked = _follow_head(change_preset(written, str(preset), _KEPT_BY_PRESET))
-    state, notice = _keep(editor, state, asked)
-    return _answer_filled(editor, state, asked, notice)
+    said = _say_reset(list_reset(editor.form.fields, before, asked, _FOLLOWS_HEAD), str(preset))
+    state, trouble = _keep(editor, state, asked)
+    return _answer_filled(editor, state, asked, trouble if trouble.sentence else said)
+
+
+def _say_reset(titles: Sequence[str], name: str) -> Notice:
+    """Say what a preset of another head took back of what a person chose."""
+    preset = find_preset(name)
+    if not titles or preset is None:
+        return Notice()
+    listed = ", ".join(titles)
+    return Notice(text.PRESET_RESET.format(preset=preset.title, titles=listed), "warn")
 
 
 def _follow_head(asked: Nested) -> Nested:

@@ -182,6 +182,21 @@ def test_another_preset_brings_its_head(editor: Editor, tiny_model: Path) -> Non
     assert f"source: {tiny_model}" in spec
 
 
+def test_a_preset_of_another_head_says_what_it_takes_back(editor: Editor, tiny_model: Path) -> None:
+    """A head and tasks chosen by hand do not vanish unsaid; what the last preset set does."""
+    tab = open_tiny(editor, tiny_model)
+    tab.type(**{"model.head": "classification", "evaluation.benchmarks": "sst2"})
+    tab.preset = "qat-lora"
+    tab.take(tab.send(handle_preset))
+    assert "head: causal-lm" in tab.panels[SPEC]["yaml"]
+    assert tab.panels[DRAFT]["tone"] == "warn"
+    assert "Head, Benchmarks went back" in tab.panels[DRAFT]["note"]
+    for preset in ("loftq-classify", "rtn"):
+        tab.preset = preset
+        tab.take(tab.send(handle_preset))
+        assert tab.panels[DRAFT]["tone"] == ""
+
+
 def test_a_fraction_of_bits_asks_how_to_mix_them(editor: Editor, tiny_model: Path) -> None:
     """The rule for mixing appears with a fraction and goes with a whole number."""
     tab = open_tiny(editor, tiny_model)
