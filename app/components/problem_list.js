@@ -53,7 +53,7 @@ function clear(note) {
     field.classList.remove('bd-field-wrong');
     for (const control of field.querySelectorAll('[aria-invalid]')) {
       control.removeAttribute('aria-invalid');
-      control.removeAttribute('aria-describedby');
+      describeBy(control, namesOf(control).filter((name) => name !== note.id));
     }
   }
   note.remove();
@@ -70,10 +70,20 @@ function setNote(field, message) {
   if (note.textContent !== message) note.textContent = message;
   if (!field.classList.contains('bd-field-wrong')) field.classList.add('bd-field-wrong');
   const control = field.querySelector('input, textarea');
-  if (control && control.getAttribute('aria-describedby') !== name) {
+  if (control && !namesOf(control).includes(name)) {
     control.setAttribute('aria-invalid', 'true');
-    control.setAttribute('aria-describedby', name);
+    describeBy(control, [...namesOf(control), name]);
   }
+}
+
+// What describes a control besides a problem, such as its help, stays.
+function namesOf(control) {
+  return (control.getAttribute('aria-describedby') || '').split(' ').filter(Boolean);
+}
+
+function describeBy(control, names) {
+  if (names.length) control.setAttribute('aria-describedby', names.join(' '));
+  else control.removeAttribute('aria-describedby');
 }
 
 const tree = new MutationObserver(() => {

@@ -124,5 +124,11 @@ def test_bits_are_dialed_or_typed(page: Page, served: Served) -> None:
     box.fill("9")
     expect(dial.locator(".bd-field-problem")).to_contain_text("8")
     expect(box).to_have_attribute("aria-invalid", "true")
+    name = "field-quantizer-integer-bits"
+    expect(box).to_have_attribute("aria-describedby", f"{name}-value-help {name}-problem")
     page.reload()
     expect(box).to_have_value("9")
+    expect(box).to_have_attribute("aria-invalid", "true")
+    box.fill("3")
+    expect(box).not_to_have_attribute("aria-invalid", "true")
+    expect(box).to_have_attribute("aria-describedby", f"{name}-value-help")
