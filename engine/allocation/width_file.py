@@ -7,14 +7,17 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from engine.errors import StorageError
 
 WIDTHS_FILE = "layer-widths.json"
 FORMAT: Final = "bitdial-layer-widths-1"
+_LEAST, _MOST = 2, 8
+Width = Annotated[int, Field(ge=_LEAST, le=_MOST)]
+Scores = dict[str, dict[Width, FiniteFloat]]
 
 
 class WidthFile(BaseModel):
@@ -34,10 +37,10 @@ class WidthFile(BaseModel):
     format: Literal["bitdial-layer-widths-1"] = FORMAT
     rule: Literal["first-layers", "sensitivity"]
     key: str
-    average: float
-    layers: dict[str, int]
-    scores: dict[str, dict[int, float]] | None = None
-    errors: dict[str, dict[int, float]] | None = None
+    average: Annotated[FiniteFloat, Field(ge=_LEAST, le=_MOST)]
+    layers: Annotated[dict[str, Width], Field(min_length=1)]
+    scores: Scores | None = None
+    errors: Scores | None = None
 
 
 def write_widths(path: Path, widths: WidthFile) -> None:

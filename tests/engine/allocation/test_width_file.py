@@ -55,6 +55,27 @@ def test_damaged(text: str, tmp_path: Path) -> None:
     assert find_widths(path, key=KEY) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": {"a": -7}},
+        {"layers": {"a": 9}},
+        {"layers": {}},
+        {"average": float("nan")},
+        {"average": 1e300},
+        {"scores": {"a": {"2": float("inf")}}},
+        {"errors": {"a": {"2": float("nan")}}},
+    ],
+)
+def test_widths_there_cannot_be(change: dict[str, object], tmp_path: Path) -> None:
+    """Widths nobody can choose, no layers and numbers without end are damage."""
+    path = tmp_path / WIDTHS_FILE
+    write_widths(path, some_widths())
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(whole | change), encoding="utf-8")
+    assert find_widths(path, key=KEY) is None
+
+
 def test_of_something_else(tmp_path: Path) -> None:
     """Widths chosen for another spec are not taken, and a missing file is none."""
     assert find_widths(tmp_path / WIDTHS_FILE, key=KEY) is None
