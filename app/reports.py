@@ -15,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from app.services import Services
 from app.text import starts as text
 from engine.allocation.width_file import WIDTHS_FILE, WidthFile
-from engine.initialize.error_report import ERROR_FILE
+from engine.initialize.error_report import ERROR_FILE, Measure
 from tasks.store.files import list_files
 from tasks.store.records import FileRecord
 
 MOST_BYTES = 32 * 2**20
-Errors = Annotated[list[FiniteFloat], Field(min_length=1)]
+# More than this much of a layer is no error of a start, but damage.
+_MOST_ERROR = 1e6
+Errors = Annotated[list[Annotated[FiniteFloat, Field(ge=0, le=_MOST_ERROR)]], Field(min_length=1)]
 Report = TypeVar("Report", bound=BaseModel)
 
 
@@ -28,6 +30,7 @@ class ErrorReport(BaseModel):
     """What `engine.initialize.error_report` writes.
 
     Attributes:
+        measure: What the errors are of; weights where an older file does not say.
         mean: Mean over layers of the best relative error up to each iteration.
         layers: Relative error of every iteration made, by layer, in the model's order.
     """
@@ -35,6 +38,7 @@ class ErrorReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format: Literal["bitdial-initialization-error-1"]
+    measure: Measure = "weights"
     mean: Errors
     layers: Annotated[dict[str, Errors], Field(min_length=1)]
 

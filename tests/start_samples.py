@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.allocation.width_file import WIDTHS_FILE, WidthFile, write_widths
 from engine.events import Event, FileWritten, ScoreMeasured, StageStarted
-from engine.initialize.error_report import ERROR_FILE, Errors, write_errors
+from engine.initialize.error_report import ERROR_FILE, Errors, Measure, write_errors
 from engine.specs import resolve
 from tasks import submit
 from tasks.submit import Desk
@@ -147,7 +147,8 @@ def _events(folder: Path, start: str, bits: float, perplexity: float) -> Iterato
         write_widths(folder / WIDTHS_FILE, make_widths())
         yield FileWritten("report", WIDTHS_FILE)
     if start != "round-to-nearest":
-        write_errors(folder / ERROR_FILE, make_errors(bits))
+        measure: Measure = "outputs" if start == "data-aware" else "weights"
+        write_errors(folder / ERROR_FILE, make_errors(bits), measure=measure)
         yield FileWritten("report", ERROR_FILE)
     yield size_of(bits, adapters=0 if start == "round-to-nearest" else 9_768_960)
     yield _measure_text(perplexity)

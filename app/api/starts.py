@@ -12,17 +12,21 @@ from app.api.access import RunId, ServicesHere
 from app.api.refusals import NOT_FOUND, not_found
 from app.api.replies import Reply
 from app.reports import Lacking
+from engine.initialize.error_report import Measure
 from tasks.store import runs
 
 router = APIRouter(tags=["recordings"])
 
 
 class InitializationErrorReply(Reply):
-    """Relative error ‖W − Q − s·B·A‖ / ‖W‖ of every iteration made, by layer.
+    """Relative error of every iteration made, by layer.
 
-    `mean` is the mean over layers of the best until each iteration; a layer may stop early.
+    `measure` is "weights" for ‖W − Q − s·B·A‖ / ‖W‖, "outputs" for ‖(W − Q − s·B·A)·X‖ / ‖W·X‖ on
+    the calibration text X. `mean` is the mean over layers of the best until each iteration; a layer
+    may stop early.
     """
 
+    measure: Measure
     mean: list[float]
     layers: dict[str, list[float]]
 
@@ -42,7 +46,7 @@ class LayerWidthsReply(Reply):
 
 @router.get("/runs/{run_id}/initialization-error", responses=NOT_FOUND)
 def read_error(run_id: RunId, services: ServicesHere) -> InitializationErrorReply:
-    """Return what the initialization left of every layer's weight; 404 where none is recorded."""
+    """Return what the initialization left of every layer; 404 where none is recorded."""
     runs.get_run(services.database, run_id)
     found = reports.read_errors(services, run_id)
     if isinstance(found, Lacking):

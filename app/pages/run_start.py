@@ -20,6 +20,7 @@ from app.quantities import write_number
 from app.reports import Lacking
 from app.services import Services
 from app.text import starts as text
+from engine.initialize.error_report import Measure
 from engine.specs import DataAware, FloatQuantizer, LoftQ, NoAdapter, Subject, load_spec
 from tasks.store.records import TERMINAL_STATES, RunRecord
 
@@ -31,6 +32,8 @@ class StartPanels:
     """The components, in the order in which `show_start` answers."""
 
     error_card: gr.Column
+    error_title: gr.Markdown
+    error_note: gr.Markdown
     iteration: gr.Slider
     error_map: PlotlyChart
     error_mean: PlotlyChart
@@ -44,6 +47,8 @@ class StartPanels:
         """Return them all."""
         return [
             self.error_card,
+            self.error_title,
+            self.error_note,
             self.iteration,
             self.error_map,
             self.error_mean,
@@ -58,8 +63,8 @@ class StartPanels:
 def build_start_panels() -> StartPanels:
     """Build the cards inside the open column, hidden."""
     with gr.Column(visible=False, elem_id="initialization", elem_classes="bd-card") as error_card:
-        gr.Markdown(f"## {text.ERROR}")
-        gr.Markdown(text.ERROR_NOTE, elem_classes="bd-group-lead")
+        error_title = gr.Markdown("")
+        error_note = gr.Markdown("", elem_classes="bd-group-lead")
         iteration = gr.Slider(
             1, 2, value=1, step=1, label=text.ITERATION, elem_id="iteration", visible=False
         )
@@ -72,7 +77,7 @@ def build_start_panels() -> StartPanels:
         widths_map = PlotlyChart(label=text.WIDTHS, height=MAP_PIXELS, elem_id="widths-map")
         widths_table = TableTwin(label=text.WIDTHS, elem_id="widths-table")
     return StartPanels(
-        error_card, iteration, error_map, error_mean, error_table,
+        error_card, error_title, error_note, iteration, error_map, error_mean, error_table,
         widths_card, note, widths_map, widths_table,
     )  # fmt: skip
 
@@ -88,7 +93,7 @@ def show_start(services: Services, run: RunRecord) -> list[Any]:
         return hide_start()
     spec = load_spec(run.spec)
     return [
-        *(_show_error(services, run) if _leaves_error(spec) else _hide_error()),
+        *(_show_error(services, run, _measured_by(spec)) if _leaves_error(spec) else _hide_error()),
         *(_show_widths(services, run) if _mixes_widths(spec) else _hide_widths()),
     ]
 
@@ -104,7 +109,8 @@ def choose_iteration(services: Services, run: RunRecord, iteration: float | None
     """Return map and mean after another iteration."""
     found = reports.read_errors(services, run.id)
     if isinstance(found, Lacking):
-        return [initialization_error.draw_nothing(found.sentence), None]
+        sentence = _excuse(run, found, text.ERROR_WAITING, text.ERROR_MISSING)
+        return [initialization_error.draw_nothing(sentence), None]
     shown = initialization_error.read_errors(
         found.layers, found.mean, iteration=None if iteration is None else int(iteration)
     )
@@ -124,18 +130,25 @@ def wire_start(services: Services, panels: StartPanels) -> None:
     panels.iteration.input(choose, [panels.iteration], drawn, trigger_mode="always_last", **FAST)
 
 
-def _show_error(services: Services, run: RunRecord) -> list[Any]:
+def _show_error(services: Services, run: RunRecord, measure: Measure) -> list[Any]:
+    """Show the errors; before there are any, `measure` says of what they will be."""
     found = reports.read_errors(services, run.id)
     visible, hidden = gr.Column(visible=True), gr.Slider(visible=False)
     if isinstance(found, Lacking):
         sentence = _excuse(run, found, text.ERROR_WAITING, text.ERROR_MISSING)
-        return [visible, hidden, initialization_error.draw_nothing(sentence), None, None]
+        nothing = initialization_error.draw_nothing(sentence)
+        return [visible, *_head_error(measure), hidden, nothing, None, None]
     shown = initialization_error.read_errors(found.layers, found.mean)
     count = len(found.mean)
     slider = gr.Slider(1, max(count, 2), value=count, step=1, visible=count > 1)
     mean = initialization_error.draw_mean(shown) if count > 1 else None
     table = initialization_error.list_table(shown)
-    return [visible, slider, initialization_error.draw_map(shown), mean, table]
+    figure = initialization_error.draw_map(shown)
+    return [visible, *_head_error(found.measure), slider, figure, mean, table]
+
+
+def _head_error(measure: Measure) -> list[str]:
+    return [f"## {text.ERRORS[measure]}", text.ERROR_NOTES[measure]]
 
 
 def _show_widths(services: Services, run: RunRecord) -> list[Any]:
@@ -150,7 +163,7 @@ def _show_widths(services: Services, run: RunRecord) -> list[Any]:
 
 
 def _hide_error() -> list[Any]:
-    return [gr.Column(visible=False), gr.Slider(visible=False), None, None, None]
+    return [gr.Column(visible=False), "", "", gr.Slider(visible=False), None, None, None]
 
 
 def _hide_widths() -> list[Any]:
@@ -164,8 +177,13 @@ def _excuse(run: RunRecord, found: Lacking, waiting: str, missing: str) -> str:
     return missing if run.state in TERMINAL_STATES else waiting
 
 
+def _measured_by(spec: Subject) -> Measure:
+    """Return what the initialization measures the error of."""
+    return "outputs" if isinstance(spec.initialization, DataAware) else "weights"
+
+
 def _leaves_error(spec: Subject) -> bool:
-    """Whether the initialization measures what it leaves of the weights."""
+    """Whether the initialization measures what it leaves of the weights or outputs."""
     start, adapter = spec.initialization, spec.adapter
     if isinstance(start, DataAware) and not isinstance(adapter, NoAdapter):
         return adapter.placement == "parallel"

@@ -3,11 +3,22 @@
 from typing import Final
 
 # error of the initialization
-ERROR = "What the start leaves of the weights"
-ERROR_NOTE = (
-    "Relative error of each layer's weight, ‖W − Q − s·B·A‖ / ‖W‖, after so many iterations: the "
-    "best until then, which is what the run starts from."
-)
+ERROR = "Relative error of each layer"
+ERRORS: Final[dict[str, str]] = {
+    "weights": "Error of the start in the weights",
+    "outputs": "Error of the start in the outputs",
+}
+ERROR_NOTES: Final[dict[str, str]] = {
+    "weights": (
+        "Relative error of each layer's weight, ‖W − Q − s·B·A‖ / ‖W‖, after so many iterations: "
+        "the best until then, which is what the run starts from."
+    ),
+    "outputs": (
+        "Relative error of each layer's outputs on the calibration text X, "
+        "‖(W − Q − s·B·A)·X‖ / ‖W·X‖, the moments of X damped by a hundredth, after so many "
+        "iterations: the best until then, which is what the run starts from."
+    ),
+}
 ITERATION = "Iterations"
 ERROR_MEAN = "Mean over layers"
 ERROR_LABEL = "Relative error of {count} layers after {iteration} of {total} iterations: {mean} on "
@@ -34,14 +45,14 @@ WIDTHS_HOVER = "%{customdata}<br>%{text} bits"
 WIDTHS_WAITING = "Widths appear here once they are chosen."
 WIDTHS_MISSING = "This run recorded no widths."
 WIDTH_COLUMN = "Bits"
-SCORE_COLUMN = "Sensitivity"
+SCORE_COLUMN = "Sensitivity (nats per token)"
 LAYERS_OF = "{count} with {bits} bits"
 HIDDEN = "; without a cell of their own: {count}, which the table lists"
 
 # reports
 NO_REPORT = "run {run_id} has recorded no {name}; it is written by {writers}"
-GONE = "{name} of run {run_id} is recorded, but no longer in the data folder"
-DAMAGED = "{name} of run {run_id} cannot be read: {reason}"
+GONE = "the file {name} of run {run_id} is recorded, but no longer in the data folder"
+DAMAGED = "the file {name} of run {run_id} cannot be read: {reason}"
 WRITERS: Final[dict[str, str]] = {
     "loftq-error.json": "runs that start from LoftQ or a data-aware parallel adapter",
     "layer-widths.json": "runs with a fraction of bits",

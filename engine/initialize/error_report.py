@@ -1,4 +1,4 @@
-"""What an initialization in iterations left of each layer's weight, as a file and in a few numbers.
+"""What an initialization in iterations left of each layer, as a file and in a few numbers.
 
 Start with `mean_errors`.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import StorageError
 
 ERROR_FILE = "loftq-error.json"
 FORMAT = "bitdial-initialization-error-1"
 Errors = dict[str, tuple[float, ...]]
-"""Relative error ‖W − Q − s·B·A‖ / ‖W‖ of every iteration made, by layer."""
+"""Relative error of every iteration made, by layer; of what, a `Measure` says."""
+Measure = Literal["weights", "outputs"]
+"""‖W − Q − s·B·A‖ / ‖W‖ of the weights, or ‖(W − Q − s·B·A)·X‖ / ‖W·X‖ of the outputs on text X."""
 
 
 def mean_errors(errors: Errors) -> tuple[float, ...]:
@@ -29,14 +32,24 @@ def mean_errors(errors: Errors) -> tuple[float, ...]:
     )
 
 
-def write_errors(path: Path, errors: Errors) -> None:
+def write_errors(path: Path, errors: Errors, *, measure: Measure = "weights") -> None:
     """Write the errors as JSON; the file appears complete or not at all.
+
+    Args:
+        path: The file.
+        errors: By layer and iteration.
+        measure: What they are errors of.
 
     Raises:
         StorageError: When it cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    values = {"format": FORMAT, "mean": mean_errors(errors), "layers": errors}
+    values = {
+        "format": FORMAT,
+        "measure": measure,
+        "mean": mean_errors(errors),
+        "layers": errors,
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(json.dumps(values), encoding="utf-8")

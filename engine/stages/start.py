@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.data.windows import spread
 from engine.events import FileWritten, Logged, MetricPoint
 from engine.initialize.catalogue import Installed, initialize
-from engine.initialize.error_report import ERROR_FILE, Errors, mean_errors, write_errors
+from engine.initialize.error_report import ERROR_FILE, Errors, Measure, mean_errors, write_errors
 from engine.layers.head import SplitModel
 from engine.layers.headed import HeadedModel
 from engine.layers.layer_map import apply_map
@@ -75,7 +75,10 @@ def _announce_errors(session: Session, errors: Errors) -> None:
     session.listener(
         Logged("info", f"relative error of {len(errors)} layers at the largest rank: {listed}")
     )
-    write_errors(session.workspace.folder / ERROR_FILE, errors)
+    measure: Measure = (
+        "outputs" if isinstance(session.spec.initialization, DataAware) else "weights"
+    )
+    write_errors(session.workspace.folder / ERROR_FILE, errors, measure=measure)
     session.listener(FileWritten("report", ERROR_FILE))
 
 

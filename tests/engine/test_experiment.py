@@ -25,6 +25,7 @@ from engine.events import (
 )
 from engine.experiment import Workspace, run_experiment
 from engine.specs import (
+    DataAware,
     DataSpec,
     EvaluationSpec,
     ExperimentSpec,
@@ -320,8 +321,23 @@ def test_loftq_tells_its_errors_and_helps(room: Room) -> None:
     report = json.loads((room.folder / "loftq" / "loftq-error.json").read_text())
     assert report["mean"] == [point.value for point in points]
     assert len(report["layers"]) == 14
+    assert report["measure"] == "weights"
     rounded = scores(room.run(room.spec(quantizer=quantizer), "rounded"))
     assert scores(events)["kl_divergence"].value < rounded["kl_divergence"].value
+
+
+def test_a_start_by_data_tells_errors_of_outputs(room: Room) -> None:
+    """What a calibrated start leaves is measured on outputs, and its report says so."""
+    start = DataAware(data=DataSpec(source=str(room.text)), num_samples=2, max_length=LENGTH)
+    spec = room.spec(
+        quantizer=NormalFloatQuantizer(bits=2, group_size=16),
+        adapter=LoraAdapter(r=8, placement="parallel"),
+        initialization=start,
+    )
+    room.run(spec, "by-data")
+    report = json.loads((room.folder / "by-data" / "loftq-error.json").read_text())
+    assert report["measure"] == "outputs"
+    assert len(report["layers"]) == 14
 
 
 def test_a_training_goes_on_from_loftq(room: Room) -> None:

@@ -45,6 +45,10 @@ def test_errors_are_those_of_the_report(client: TestClient, starts: StartSamples
     assert tuple(reply["layers"]) == LAYERS
     assert reply["layers"] == {name: list(each) for name, each in make_errors(4).items()}
     assert len(reply["mean"]) == 5
+    assert reply["measure"] == "weights"
+    aware = starts.families["data-aware", 4]
+    reply = client.get(f"/api/v1/runs/{aware}/initialization-error").json()
+    assert reply["measure"] == "outputs"
 
 
 def test_widths_are_those_of_the_report(client: TestClient, starts: StartSamples) -> None:
@@ -73,6 +77,9 @@ def test_without_a_report_the_reason_is_said(
         {"format": FORMAT, "mean": [0.1], "layers": {}},
         {"format": FORMAT, "mean": [0.1], "layers": {"a": []}},
         {"format": FORMAT, "mean": [0.1], "layers": {"a": ["<b>"]}},
+        {"format": FORMAT, "mean": [0.1], "layers": {"a": [1e300]}},
+        {"format": FORMAT, "mean": [0.1], "layers": {"a": [-0.1]}},
+        {"format": FORMAT, "mean": [0.1], "layers": {"a": [0.1]}, "measure": "<b>"},
         [],
     ],
 )
