@@ -98,6 +98,7 @@ def draw_figure(
         key,
         look=Look(families="families" in looks, adapters="adapters" in looks),
         published=find_published(key, members) if view.published else (),
+        members=members,
     )
     return quality_against_bits.draw(found)
 

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Collection
 from typing import Any
 
-from app.plots.quality_points import Look, Point, QualityAgainstBits
+from app.plots.quality_points import Point, QualityAgainstBits
 from app.quantities import scale_of, unit_of, write_bits, write_number, write_score
-from app.tables.describing import list_child_methods
 from app.tables.metrics import name_metric
 from app.tables.published import PublishedScore
 from app.text import leaderboard as text
 from app.theme import BITS_SYMBOLS, SERIES_COLORS
-from engine.specs.presets import PRESETS
 
 _SYMBOLS = tuple(BITS_SYMBOLS.values())
-PUBLISHED_COLOR = "#7b8190"
+NEUTRAL_COLOR = "#7b8190"
 _LOG_METRICS = frozenset({"perplexity", "kl_divergence"})
 
 
@@ -32,16 +31,13 @@ def draw(found: QualityAgainstBits) -> dict[str, Any]:
     Returns:
         A Plotly figure as a plain dictionary; `customdata` of a marker is the run's id.
     """
-    factor = scale_of(found.metric)
-    groups = _order_groups({point.group for point in found.points}, found.look)
+    factor = scale_of(found.metric, _list_numbers(found))
     data = []
     if found.look.families:
-        data += [_draw_family(found, group, number, factor) for number, group in enumerate(groups)]
+        data += [_draw_family(found, *each, factor) for each in found.groups.items()]
     elif len(found.front) > 1:
         data.append(_draw_front(found, factor))
-    for place, group in enumerate(groups):
-        number = place if found.look.families else _number_of(group)
-        data.append(_draw_group(found, group, number, factor))
+    data += [_draw_group(found, *each, factor) for each in found.groups.items()]
     data += _draw_published(found, factor)
     layout: dict[str, Any] = {
         "uirevision": found.metric,
@@ -60,7 +56,7 @@ def draw(found: QualityAgainstBits) -> dict[str, Any]:
         metric=name_metric(found.metric),
         count=len(found.points),
         front=len(found.front),
-        groups=len(groups),
+        groups=len(found.groups),
     )
     if found.published and found.points:
         aria += text.PUBLISHED_LABEL.format(count=len(found.published))
@@ -100,7 +96,7 @@ def _draw_family(
         "showlegend": False,
         "x": [point.bits for point in points],
         "y": [factor * point.score for point in points],
-        "line": {"width": 1.5, "color": SERIES_COLORS[number % len(SERIES_COLORS)]},
+        "line": {"width": 1.5, "color": _color_of(number)},
         "hoverinfo": "skip",
     }
 
@@ -128,10 +124,10 @@ def _draw_published(found: QualityAgainstBits, factor: float) -> list[dict[str, 
                 },
                 "text": [_describe_published(each) for each in scores],
                 "hovertemplate": "%{text}<extra></extra>",
-                "line": {"dash": "dot", "width": 1, "color": PUBLISHED_COLOR},
+                "line": {"dash": "dot", "width": 1, "color": NEUTRAL_COLOR},
                 "marker": {
                     "size": 9,
-                    "color": PUBLISHED_COLOR,
+                    "color": NEUTRAL_COLOR,
                     "symbol": f"{_SYMBOLS[number % len(_SYMBOLS)]}-open",
                 },
             }
@@ -150,6 +146,7 @@ def _draw_group(
     found: QualityAgainstBits, group: str, number: int, factor: float
 ) -> dict[str, Any]:
     points = [point for point in found.points if point.group == group]
+    numbers = _list_numbers(found)
     return {
         "type": "scatter",
         "mode": "markers",
@@ -163,38 +160,29 @@ def _draw_group(
             "thickness": 1.2,
             "width": 4,
         },
-        "text": [_describe(point, found.metric) for point in points],
+        "text": [_describe(point, found.metric, numbers) for point in points],
         "customdata": [point.run_id for point in points],
         "hovertemplate": "%{text}<extra></extra>",
-        "marker": {
-            "size": 11,
-            "color": SERIES_COLORS[number % len(SERIES_COLORS)],
-            "symbol": _SYMBOLS[number % len(_SYMBOLS)],
-        },
+        "marker": {"size": 11, "color": _color_of(number), "symbol": _symbol_of(number)},
     }
 
 
-def _describe(point: Point, metric: str) -> str:
+def _color_of(number: int) -> str:
+    return SERIES_COLORS[number % len(SERIES_COLORS)]
+
+
+def _symbol_of(number: int) -> str:
+    """Return another symbol for the same color each time the colors have gone round."""
+    return _SYMBOLS[(number + number // len(SERIES_COLORS)) % len(_SYMBOLS)]
+
+
+def _describe(point: Point, metric: str, beside: Collection[float | None]) -> str:
     """Write what hovering shows; names are escaped because Plotly reads a few tags."""
     name = html.escape(point.name, quote=False)
-    score = write_score(metric, point.score, point.error)
+    score = write_score(metric, point.score, point.error, beside=beside)
     limit = text.ON_A_LIMIT if point.limited else ""
     bits = write_number(point.bits, 3)
     return f"<b>{name}</b><br>{bits} effective bits<br>{name_metric(metric)} {score}{limit}"
-
-
-def _order_groups(groups: set[str], look: Look) -> list[str]:
-    if look.families:
-        return sorted(groups)
-    return sorted(groups, key=lambda method: (_number_of(method), method))
-
-
-def _number_of(method: str) -> int:
-    """Return a number that stays the method's own, whatever else is drawn."""
-    titles = [*(preset.title for preset in PRESETS), *list_child_methods()]
-    if method in titles:
-        return titles.index(method)
-    return len(titles) + sum(map(ord, method)) % len(SERIES_COLORS)
 
 
 def _bits_range(found: QualityAgainstBits) -> list[float]:
@@ -205,7 +193,14 @@ def _bits_range(found: QualityAgainstBits) -> list[float]:
 
 def _list_heights(found: QualityAgainstBits) -> list[float]:
     own = [point.score for point in found.points]
-    return [*own, *(each.value for each in found.published)]
+    lines = [score for score in found.lines if score is not None]
+    return [*own, *lines, *(each.value for each in found.published)]
+
+
+def _list_numbers(found: QualityAgainstBits) -> list[float | None]:
+    """Return all scores and errors, which are read in one unit."""
+    errors = (*(point.error for point in found.points), *(p.error for p in found.published))
+    return [*_list_heights(found), *errors]
 
 
 def _is_log(found: QualityAgainstBits) -> bool:
@@ -225,7 +220,8 @@ def _title_bits(found: QualityAgainstBits) -> str:
 
 
 def _title_axis(found: QualityAgainstBits) -> str:
-    unit = f" ({unit_of(found.metric)})" if unit_of(found.metric) else ""
+    unit = unit_of(found.metric, _list_numbers(found))
+    unit = f" ({unit})" if unit else ""
     better = text.LOWER if found.direction == "lower" else text.HIGHER
     return f"{name_metric(found.metric)}{unit}, {better}"
 
@@ -233,11 +229,10 @@ def _title_axis(found: QualityAgainstBits) -> str:
 def _add_lines(layout: dict[str, Any], found: QualityAgainstBits, factor: float) -> None:
     """Add the dashed lines of 16-bit runs and their labels at the left, in the y axis' units."""
     place = {"xref": "paper", "yref": "y"}
-    lines = (
-        (found.baseline, text.BASELINE_LINE, "dash"),
-        (found.tuned, text.TUNED_LINE, "longdash"),
-    )
-    known = [(score, title, dash) for score, title, dash in lines if score]
+    baseline, tuned = found.lines
+    lines = ((baseline, text.BASELINE_LINE, "dash"), (tuned, text.TUNED_LINE, "longdash"))
+    known = [(score, title, dash) for score, title, dash in lines if score is not None]
+    numbers = _list_numbers(found)
     layout["shapes"] = [
         {
             "type": "line",
@@ -245,14 +240,14 @@ def _add_lines(layout: dict[str, Any], found: QualityAgainstBits, factor: float)
             "x1": 1,
             "y0": factor * score,
             "y1": factor * score,
-            "line": {"color": PUBLISHED_COLOR, "width": 1.5, "dash": dash},
+            "line": {"color": NEUTRAL_COLOR, "width": 1.5, "dash": dash},
             **place,
         }
         for score, _, dash in known
     ]
     layout["annotations"] = [
         {
-            "text": title.format(score=write_score(found.metric, score)),
+            "text": title.format(score=write_score(found.metric, score, beside=numbers)),
             "showarrow": False,
             "x": 0.005,
             "y": math.log10(factor * score) if _is_log(found) else factor * score,

@@ -100,7 +100,7 @@ def describe_method(run: RunRecord) -> str:
 
 
 def describe_family(run: RunRecord) -> str:
-    """Return what runs share that differ in width alone: grid, start, training, adapter."""
+    """Return what is said of a family before its values: grid, start, training, adapter."""
     words = [", ".join(filter(None, (describe_grid(run), describe_start(run))))]
     if _dig(run.spec, "training", "method") not in (None, "none"):
         words.append(str(_dig(run.spec, "training", "method")).upper())

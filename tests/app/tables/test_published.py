@@ -171,13 +171,20 @@ def test_adapters_can_be_counted_as_bits(rows: tuple[LeaderboardRow, ...]) -> No
 
 
 def test_a_run_trained_in_16_bits_is_a_line(rows: tuple[LeaderboardRow, ...]) -> None:
-    """Its 16 bits would squeeze all else aside, so it is a second dashed line."""
+    """Its 16 bits would squeeze all else aside, so it is a second line; untrained, it is none."""
     row = next(row for row in rows if not row.run.is_baseline)
     spec = {**row.run.spec, "quantizer": {"grid": "float"}}
-    score = replace(row.scores[PERPLEXITY], value=25.5)
-    tuned = replace(row, run=replace(row.run, id=998, spec=spec), scores={PERPLEXITY: score})
-    found = read_points([*rows, tuned], PERPLEXITY)
-    assert 998 not in {point.run_id for point in found.points}
+    specs = {998: spec | {"training": {"method": "qat"}}, 997: spec | {"adapter": {"kind": "lora"}}}
+    others = [
+        replace(
+            row,
+            run=replace(row.run, id=run_id, spec=each),
+            scores={PERPLEXITY: replace(row.scores[PERPLEXITY], value=value)},
+        )
+        for (run_id, each), value in zip(specs.items(), (25.5, 24.0), strict=True)
+    ]
+    found = read_points([*rows, *others], PERPLEXITY)
+    assert {997, 998}.isdisjoint(point.run_id for point in found.points)
     layout = draw(found)["layout"]
     assert [shape["y0"] for shape in layout["shapes"]] == [27.0, 25.5]
     assert "25.50" in layout["annotations"][1]["text"]
