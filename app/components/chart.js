@@ -54,9 +54,10 @@ function dressLayout(layout) {
   return dressed;
 }
 
-function showEmpty(sentence) {
-  plot.style.display = sentence ? 'none' : '';
-  box.style.minHeight = sentence ? '0' : '';
+// Without data there is no plot, neither an old one nor an empty place for one.
+function showPlot(has, sentence) {
+  plot.style.display = has ? '' : 'none';
+  box.style.minHeight = has ? '' : '0';
   empty.hidden = !sentence;
   empty.textContent = sentence || '';
 }
@@ -66,8 +67,8 @@ async function draw() {
   const meta = (figure && figure.meta) || {};
   plot.setAttribute('role', 'group');
   plot.setAttribute('aria-label', meta.aria || props.aria || '');
-  showEmpty(data.length === 0 && figure ? meta.empty || '' : '');
-  if (figure && data.length > 0) {
+  showPlot(data.length > 0, data.length > 0 ? '' : meta.empty);
+  if (data.length > 0) {
     await Plotly.react(plot, data, dressLayout(figure.layout || {}), CONFIG);
     if (!plot.dataset.listens) {
       plot.dataset.listens = 'yes';

@@ -38,7 +38,7 @@ class PlotlyChart(gr.HTML):
       `data` is empty;
     - `{"source_url": "/api/v1/..."}`: the browser fetches `{"figure": FIGURE, "done": bool}` itself
       every 2 seconds while the page is visible, until `done` is true;
-    - None: an empty box.
+    - None: nothing, also where a figure was.
 
     Put `uirevision` into the layout to keep zoom and hidden curves over updates. Colors of text,
     grid and background come from the page. Listen with `chart.point_click(fn, ...)`: the handler's
