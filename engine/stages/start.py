@@ -90,11 +90,17 @@ class _CalibrationText:
     loaded: LoadedModel
 
     def __call__(self, spec: DataAware) -> Tensor:
+        # a window that the model cannot read whole would break it, and tells nothing of its inputs
+        longest = min(spec.max_length, self.loaded.tokenizer.model_max_length)
+        if longest < spec.max_length:
+            self.session.listener(
+                Logged("warning", f"calibration windows are {longest} tokens, the model's longest")
+            )
         windows = load_windows(
             self.session,
             spec.data,
             self.loaded,
             field="initialization.data",
-            max_length=spec.max_length,
+            max_length=longest,
         )
         return spread(windows, spec.num_samples)

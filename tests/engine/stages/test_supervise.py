@@ -343,6 +343,21 @@ def test_spans_and_summaries_run_from_calibration_to_scores(room: Room, head: st
     assert "result" in files
 
 
+def test_calibration_windows_are_no_longer_than_the_model_reads(room: Room) -> None:
+    """Windows of 512 tokens are cut to the 96 an encoder has positions for, and the log says so."""
+    spec = room.spec(
+        "span-qa",
+        model=ModelSpec(source=str(room.bert), head="span-qa"),
+        initialization=DataAware(
+            data=DataSpec(source=str(room.text)), num_samples=2, max_length=512
+        ),
+    )
+    events = room.run(spec, "long-windows")
+    said = [event.message for event in events if isinstance(event, Logged)]
+    assert "calibration windows are 96 tokens, the model's longest" in said
+    assert scores(events)
+
+
 def test_a_model_of_another_build_is_refused_at_its_head(room: Room) -> None:
     """An encoder given to summarize is one sentence that says which head to choose."""
     with pytest.raises(ModelError, match=r"encoder \(BERT\); choose model\.head class") as caught:
