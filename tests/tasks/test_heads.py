@@ -75,7 +75,7 @@ def test_ranks_of_other_heads_are_not_searched(desk: Desk, tmp_path: Path) -> No
         desk.database,
         desk.settings,
         model={"source": str(save_bert(tmp_path)), "head": "classification"},
-        training={"method": "qat", "objective": "task", "data": {"kind": "task", "task": "sst2"}},
+        training={"objective": "task", "data": {"task": "sst2", "loss_on": "text"}},
         evaluation={"benchmarks": ["sst2"]},
     )
     count = len(list_runs(desk.database))
