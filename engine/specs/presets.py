@@ -26,6 +26,8 @@ class Preset:
     values: dict[str, Any]
 
 
+_BESIDE = {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"}
+
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "baseline",
@@ -57,7 +59,7 @@ PRESETS: tuple[Preset, ...] = (
         "training, no data, done in a minute.",
         {
             "quantizer": {"grid": "normal-float", "bits": 4},
-            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "adapter": _BESIDE,
             "initialization": {"method": "loftq", "iterations": 5},
         },
     ),
@@ -68,7 +70,7 @@ PRESETS: tuple[Preset, ...] = (
         "changes least; no training, done in minutes.",
         {
             "quantizer": {"grid": "normal-float", "bits": 4},
-            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "adapter": _BESIDE,
             "initialization": {"method": "data-aware", "num_samples": 48},
         },
     ),
@@ -80,7 +82,7 @@ PRESETS: tuple[Preset, ...] = (
         {
             "model": {"source": "bundled:minilm-l6-v2", "head": "classification"},
             "quantizer": {"grid": "normal-float", "bits": 2},
-            "adapter": {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"},
+            "adapter": _BESIDE,
             "initialization": {"method": "loftq", "iterations": 5},
             "training": {
                 "method": "qat",

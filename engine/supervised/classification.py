@@ -6,7 +6,7 @@ GLUE's: a checkpoint was put into the order of what it learns when it was loaded
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.data.supervised_rows import Labelled
-from engine.data.supervised_tasks import GLUE
+from engine.data.supervised_tasks import GLUE, Measured
 from engine.errors import SpecError
+from engine.evaluation.statistics import Mean
 from engine.events import Phase, ScoreMeasured
 from engine.models.heads import find_order
 from engine.specs import EvaluationSpec, Subject
@@ -26,11 +27,11 @@ from engine.specs.head_rules import iter_mixed_outputs
 from engine.supervised.family import Batch, Progress
 from engine.supervised.glue_metrics import Values, score_glue
 from engine.supervised.scoring import (
+    Told,
     answering,
-    build_score,
     fill_of,
     moved,
-    told_beyond,
+    score_splits,
 )
 from engine.supervised.task_examples import TaskExamples, load_task_examples
 from engine.supervised.token_rows import (
@@ -115,24 +116,20 @@ class Classification:
         progress: Progress,
     ) -> tuple[ScoreMeasured, ...]:
         """Answer every split and score it by its task's metrics."""
-        scores: list[ScoreMeasured] = []
-        done = 0
-        for each in self.examples.measured:
-            outputs = _ask(
-                model,
-                tokenizer,
-                [example.texts for example in each.examples],
-                spec=spec,
-                told=told_beyond(progress, done, self.num_questions),
-            )
+
+        def mark(each: Measured[Labelled], told: Told) -> Mapping[str, Mean]:
+            texts = [example.texts for example in each.examples]
+            outputs = _ask(model, tokenizer, texts, spec=spec, told=told)
             labels = np.array([example.label for example in each.examples])
-            found = score_glue(each.name, labels, self._read(outputs, model, each.name))
-            scores += (
-                build_score(each, metric, mean, phase=phase, limit=spec.benchmark_limit)
-                for metric, mean in found.items()
-            )
-            done += len(each.examples)
-        return tuple(scores)
+            return score_glue(each.name, labels, self._read(outputs, model, each.name))
+
+        return score_splits(
+            self.examples.measured,
+            mark,
+            limit=spec.benchmark_limit,
+            phase=phase,
+            progress=progress,
+        )
 
     def _read(self, outputs: Tensor, model: nn.Module, name: str) -> Values:
         """Return the answer that (N, C) outputs give to each question, (N,)."""
@@ -165,7 +162,7 @@ def _ask(
     texts: list[tuple[str, ...]],
     *,
     spec: EvaluationSpec,
-    told: Callable[[int], None],
+    told: Told,
 ) -> Tensor:
     """Return what the head puts out for N texts, (N, C) float32 on the CPU, in their order."""
     limit = row_limit(tokenizer, spec.max_length, field=MEASURED_LENGTH)

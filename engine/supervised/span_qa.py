@@ -6,7 +6,7 @@ pair of at most 30 tokens with the largest sum, over all rows of a question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.data.supervised_rows import Passage
-from engine.data.supervised_tasks import SPANS
-from engine.evaluation.statistics import mean_of
+from engine.data.supervised_tasks import SPANS, Measured
+from engine.evaluation.statistics import Mean
 from engine.events import Phase, ScoreMeasured
 from engine.specs import EvaluationSpec, Subject
 from engine.supervised.family import Batch, Progress
 from engine.supervised.scoring import (
+    Told,
     answering,
-    build_score,
     fill_of,
+    mean_marks,
     moved,
-    told_beyond,
+    score_splits,
 )
 from engine.supervised.span_features import SpanFeatures, build_features, find_answers
 from engine.supervised.squad_metrics import score_answer
@@ -97,25 +98,22 @@ class SpanQa:
         progress: Progress,
     ) -> tuple[ScoreMeasured, ...]:
         """Answer every question and score exact match and F1."""
-        scores: list[ScoreMeasured] = []
-        done = 0
-        for each in self.examples.measured:
-            told = told_beyond(progress, done, self.num_questions)
+
+        def mark(each: Measured[Passage], told: Told) -> Mapping[str, Mean]:
             answers = answer(model, tokenizer, each.examples, spec=spec, told=told)
-            marks = torch.tensor(
-                [
-                    score_answer(said, [text for text, _ in passage.answers])
-                    for said, passage in zip(answers, each.examples, strict=True)
-                ],
-                dtype=torch.float64,
-            )
-            for metric, column in zip(("exact_match", "f1"), marks.unbind(dim=1), strict=True):
-                mean = mean_of(column.unsqueeze(1))
-                scores.append(
-                    build_score(each, metric, mean, phase=phase, limit=spec.benchmark_limit)
-                )
-            done += len(each.examples)
-        return tuple(scores)
+            marks = [
+                score_answer(said, [text for text, _ in passage.answers])
+                for said, passage in zip(answers, each.examples, strict=True)
+            ]
+            return mean_marks(("exact_match", "f1"), marks)
+
+        return score_splits(
+            self.examples.measured,
+            mark,
+            limit=spec.benchmark_limit,
+            phase=phase,
+            progress=progress,
+        )
 
 
 def load_span_qa(spec: Subject, *, data_folder: Path, mirror: Path | None) -> SpanQa:
@@ -133,7 +131,7 @@ def answer(
     passages: Sequence[Passage],
     *,
     spec: EvaluationSpec,
-    told: Callable[[int], None],
+    told: Told,
 ) -> list[str]:
     """Return the model's answer to each of N questions, "" where it has none.
 

@@ -8,28 +8,28 @@ the model's own settings.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from engine.data.supervised_rows import Document
-from engine.data.supervised_tasks import SUMMARIES
-from engine.evaluation.statistics import mean_of
+from engine.data.supervised_tasks import SUMMARIES, Measured
+from engine.evaluation.statistics import Mean
 from engine.events import Phase, ScoreMeasured
 from engine.specs import EvaluationSpec, Subject
 from engine.supervised.family import Batch, Progress
 from engine.supervised.rouge_metrics import ROUGES, RougeMetrics
 from engine.supervised.scoring import (
+    Told,
     answering,
-    build_score,
     fill_of,
+    mean_marks,
     moved,
-    told_beyond,
+    score_splits,
 )
 from engine.supervised.task_examples import TaskExamples, load_task_examples
 from engine.supervised.token_rows import (
@@ -124,29 +124,23 @@ class Summarization:
         progress: Progress,
     ) -> tuple[ScoreMeasured, ...]:
         """Write every summary and score it by ROUGE."""
-        rouge, scores, done = RougeMetrics(), list[ScoreMeasured](), 0
-        for each in self.examples.measured:
-            told = told_beyond(progress, done, self.num_questions)
+        rouge = RougeMetrics()
+
+        def mark(each: Measured[Document], told: Told) -> Mapping[str, Mean]:
             summaries = summarize(model, tokenizer, each.examples, spec=spec, told=told)
-            marks = torch.tensor(
-                [
-                    rouge.score(summary, document.summary)
-                    for summary, document in zip(summaries, each.examples, strict=True)
-                ],
-                dtype=torch.float64,
-            )
-            scores += (
-                build_score(
-                    each,
-                    metric,
-                    mean_of(column.unsqueeze(1)),
-                    phase=phase,
-                    limit=spec.benchmark_limit,
-                )
-                for metric, column in zip(ROUGES, marks.unbind(dim=1), strict=True)
-            )
-            done += len(each.examples)
-        return tuple(scores)
+            marks = [
+                rouge.score(summary, document.summary)
+                for summary, document in zip(summaries, each.examples, strict=True)
+            ]
+            return mean_marks(ROUGES, marks)
+
+        return score_splits(
+            self.examples.measured,
+            mark,
+            limit=spec.benchmark_limit,
+            phase=phase,
+            progress=progress,
+        )
 
 
 def load_summarization(spec: Subject, *, data_folder: Path, mirror: Path | None) -> Summarization:
@@ -179,7 +173,7 @@ def summarize(
     documents: Sequence[Document],
     *,
     spec: EvaluationSpec,
-    told: Callable[[int], None],
+    told: Told,
 ) -> list[str]:
     """Return the summary the model writes of each of N texts.
 
