@@ -140,6 +140,38 @@ class RanksChosen:
 
 
 @dataclass(frozen=True)
+class MapScored:
+    """One score of a trained model at one layer map.
+
+    Attributes:
+        place: Of the map in the list of maps that was asked for, from 0.
+        label: The map's name, unique within the run ("4 bits").
+        bits: Mean width of the quantized weights at the map; expected where widths are drawn.
+        effective_bits: The same with scales and zero points.
+        benchmark: As in `ScoreMeasured`.
+        metric: As in `ScoreMeasured`; of an attack also "adversarial_accuracy" and
+            "token_change_rate".
+        value: The number, in the metric's own unit.
+        standard_error: One standard error, or None.
+        num_samples: How many samples it was measured on.
+        direction: Which way is better.
+        limited: True when only a part of the data was used.
+    """
+
+    place: int
+    label: str
+    bits: float
+    effective_bits: float
+    benchmark: str
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+    direction: Direction
+    limited: bool = False
+
+
+@dataclass(frozen=True)
 class FileWritten:
     """A file of the run is complete on disk.
 
@@ -185,6 +217,7 @@ Event = (
     | RanksSampled
     | CandidateEvaluated
     | RanksChosen
+    | MapScored
     | FileWritten
     | Logged
     | EnvironmentSeen

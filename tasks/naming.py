@@ -18,6 +18,7 @@ from engine.specs import (
     LoftQ,
     LoftQUniformQuantizer,
     LoraAdapter,
+    MapEvaluationSpec,
     NoAdapter,
     QatTraining,
     RankEvaluationSpec,
@@ -71,6 +72,8 @@ def make_name(spec: RunSpec) -> str:
         return f"search: {spec.search.strategy} on run {spec.parent}"
     if isinstance(spec, RankEvaluationSpec):
         return f"ranks {write_ranks(spec.ranks)} of run {spec.parent}"
+    if isinstance(spec, MapEvaluationSpec):
+        return f"{len(spec.maps)} {'map' if len(spec.maps) == 1 else 'maps'} of run {spec.parent}"
     source = spec.model.source.removeprefix("bundled:").rstrip("/")
     parts = [PurePath(source).name or source, *_quantizer_words(spec), *_training_words(spec)]
     return " ".join(parts)[:MAX_NAME]

@@ -22,7 +22,7 @@ from engine.allocation.fractions import spread_widths
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import FloatQuantizer, LoraAdapter, NoAdapter, Subject
+from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, Subject
 from engine.specs.quantizer import WeightQuantizer, find_measured_mixing
 
 BYTES_UNQUANTIZED = 2
@@ -99,7 +99,7 @@ def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
     """Return the parameters of adapters that stay beside the weights, at the reported ranks."""
     if isinstance(spec.adapter, NoAdapter) or spec.adapter.placement == "absorbed":
         return 0
-    if isinstance(spec.adapter, LoraAdapter):
+    if not isinstance(spec.adapter, ElasticLoraAdapter):
         layers = list_adapted(spec, shapes)
         return spec.adapter.r * sum(each.out_features + each.in_features for each in layers)
     groups = list_groups(spec, shapes)

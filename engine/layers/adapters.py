@@ -12,7 +12,7 @@ from torch.nn import functional
 from engine.errors import SpecError
 from engine.layers.weight_ranges import add_gradient
 from engine.quant.projection import LowRank
-from engine.specs import LoraAdapter, LowRankAdapter
+from engine.specs import ElasticLoraAdapter, LowRankAdapter
 
 
 class LoraPair(nn.Module):
@@ -41,7 +41,7 @@ class LoraPair(nn.Module):
     ) -> None:
         super().__init__()
         out_features, in_features = shape
-        is_fixed = isinstance(spec, LoraAdapter)
+        is_fixed = not isinstance(spec, ElasticLoraAdapter)
         if spec.max_rank > min(out_features, in_features):
             raise SpecError.at(
                 "adapter.r" if is_fixed else "adapter.rank_space",
@@ -53,7 +53,7 @@ class LoraPair(nn.Module):
         self.a = nn.Parameter(start.uniform_(-bound, bound, generator=generator))
         self.b = nn.Parameter(torch.zeros(out_features, spec.max_rank))
         self.scaling = spec.lora_alpha / spec.max_rank
-        self.rank_space = (spec.r,) if isinstance(spec, LoraAdapter) else spec.rank_space
+        self.rank_space = spec.rank_space if isinstance(spec, ElasticLoraAdapter) else (spec.r,)
         self.is_absorbed = spec.placement == "absorbed"
         self.trained_rank = 0
         self._parts: dict[str, tuple[nn.Parameter, int]] = {}

@@ -1,21 +1,33 @@
 """What can be asked of the engine: frozen specs, presets, and the way from YAML to a spec.
 
 Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`,
-`quantizer`, `adapter`, `initialization`, `training`, `evaluation` (one axis each), `subject` (all
-of them), `experiment` (the whole request), `start_rules` and `head_rules` (what goes together),
-`rank_search` (choosing ranks after training), `presets`
-(named points), `resolve` (preset + file + overrides → complete spec). No torch here: the web
-process reads these. Start with `experiment`.
+`quantizer` (with `states` for what flows through a model and `layer_bits` for widths of single
+layers), `adapter`, `initialization`, `training` (with `bit_policy`), `evaluation` (one axis each),
+`subject` (all of them), `experiment` (the whole request), `start_rules`, `head_rules` and
+`bit_rules` (what goes together), `rank_search` (choosing ranks after training), `map_evaluation`
+and `attack` (measuring one model at many layer maps), `presets` (named points), `resolve` (preset +
+file + overrides → complete spec). No torch here: the web process reads these. Start with
+`experiment`.
 """
 
 from engine.specs.adapter import (
     AdapterSpec,
     ElasticLoraAdapter,
     LoraAdapter,
+    LoraBankAdapter,
     LowRankAdapter,
     NoAdapter,
 )
+from engine.specs.attack import AttackSpec, GradientAttack, NoAttack
 from engine.specs.base import Spec
+from engine.specs.bit_policy import (
+    BitPolicySpec,
+    CurriculumBits,
+    CyclicBits,
+    FixedBits,
+    RandomBits,
+    SwitchableBits,
+)
 from engine.specs.data import TASKS_BY_HEAD, DataSpec, TaskData, TextData, TrainingDataSpec
 from engine.specs.evaluation import EvaluationSpec
 from engine.specs.experiment import ExperimentSpec
@@ -26,6 +38,13 @@ from engine.specs.initialization import (
     LoftQ,
     MinimalError,
     RoundToNearest,
+)
+from engine.specs.map_evaluation import (
+    LayerBitsMap,
+    MapEvaluationSpec,
+    MapSpec,
+    RandomMap,
+    UniformMap,
 )
 from engine.specs.model import Head, ModelSpec
 from engine.specs.presets import PRESETS, Preset, find_preset
@@ -59,6 +78,16 @@ from engine.specs.resolve import (
     resolve_child,
     to_yaml,
 )
+from engine.specs.states import (
+    CacheSpec,
+    FixedCache,
+    FixedInputs,
+    FloatCache,
+    FloatInputs,
+    InputsSpec,
+    LayerCache,
+    LayerInputs,
+)
 from engine.specs.subject import Subject
 from engine.specs.training import NoTraining, QatTraining, TrainingSpec
 
@@ -67,7 +96,12 @@ __all__ = [
     "TASKS_BY_HEAD",
     "AdapterFolder",
     "AdapterSpec",
+    "AttackSpec",
+    "BitPolicySpec",
     "BySensitivity",
+    "CacheSpec",
+    "CurriculumBits",
+    "CyclicBits",
     "DataAware",
     "DataSpec",
     "ElasticLoraAdapter",
@@ -75,26 +109,42 @@ __all__ = [
     "EvolutionaryStrategy",
     "ExperimentSpec",
     "FirstLayers",
+    "FixedBits",
+    "FixedCache",
+    "FixedInputs",
+    "FloatCache",
+    "FloatInputs",
     "FloatQuantizer",
+    "GradientAttack",
     "Head",
     "HeuristicsStrategy",
     "HillClimbingStrategy",
     "InitializationSpec",
+    "InputsSpec",
     "IntegerQuantizer",
+    "LayerBitsMap",
+    "LayerCache",
+    "LayerInputs",
     "LoftQ",
     "LoftQUniformQuantizer",
     "LoraAdapter",
+    "LoraBankAdapter",
     "LowRankAdapter",
+    "MapEvaluationSpec",
+    "MapSpec",
     "MinimalError",
     "MixingSpec",
     "ModelSpec",
     "NoAdapter",
+    "NoAttack",
     "NoTraining",
     "NormalFloatQuantizer",
     "ObjectiveSpec",
     "Preset",
     "QatTraining",
     "QuantizerSpec",
+    "RandomBits",
+    "RandomMap",
     "RandomStrategy",
     "RankEvaluationSpec",
     "RankSearchSpec",
@@ -104,10 +154,12 @@ __all__ = [
     "Spec",
     "StrategySpec",
     "Subject",
+    "SwitchableBits",
     "TaskData",
     "TextData",
     "TrainingDataSpec",
     "TrainingSpec",
+    "UniformMap",
     "find_preset",
     "iter_provenance",
     "load_spec",

@@ -1,6 +1,6 @@
 """Low-rank adapters that win back what rounding lost. Start with `LoraAdapter`.
 
-`AdapterSpec` is a closed union by `kind`; per-bit adapters join it later.
+`AdapterSpec` is a closed union by `kind`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Placement = Literal["absorbed", "parallel"]
 Grouping = Literal["block", "kind", "layer"]
 RankPolicy = Literal["uniform", "sandwich", "fixed"]
 SubAdapter = Literal["maximal", "median", "minimal"]
+Fallback = Literal["refuse", "none", "nearest"]
 MAX_RANK = 4096
 
 
@@ -54,6 +55,35 @@ class LoraAdapter(Spec):
     )
     r: int = option(
         16, "Rank", "Rank of every pair; at most the smaller side of the layer.", ge=1, le=MAX_RANK
+    )
+    placement: Placement = _placement()
+    lora_alpha: float = option(
+        16.0, "Alpha", "The pair is scaled by alpha / rank.", gt=0, le=65536, advanced=True
+    )
+    target_modules: tuple[str, ...] = _target_modules()
+
+    @property
+    def max_rank(self) -> int:
+        """The rank of every pair."""
+        return self.r
+
+
+class LoraBankAdapter(Spec):
+    """A pair of matrices per layer and trained width, the active one chosen by the layer's bits."""
+
+    kind: Literal["lora-bank"] = option(
+        "lora-bank",
+        "Adapter",
+        "A low-rank pair per layer for each width that is trained; the layer's width chooses.",
+    )
+    r: int = option(
+        16, "Rank", "Rank of every pair; at most the smaller side of the layer.", ge=1, le=MAX_RANK
+    )
+    fallback: Fallback = option(
+        "refuse",
+        "Other widths",
+        "What a width without a pair of its own uses: refuse allows none, none runs without an "
+        "adapter, nearest takes the pair of the nearest width, the higher of two.",
     )
     placement: Placement = _placement()
     lora_alpha: float = option(
@@ -162,5 +192,7 @@ class ElasticLoraAdapter(Spec):
         return (space[place],) * num_groups
 
 
-LowRankAdapter = LoraAdapter | ElasticLoraAdapter
-AdapterSpec = Annotated[NoAdapter | LoraAdapter | ElasticLoraAdapter, Field(discriminator="kind")]
+LowRankAdapter = LoraAdapter | LoraBankAdapter | ElasticLoraAdapter
+AdapterSpec = Annotated[
+    NoAdapter | LoraAdapter | LoraBankAdapter | ElasticLoraAdapter, Field(discriminator="kind")
+]

@@ -7,6 +7,7 @@ it matters. Form, command line, API and docs read it from here. Start with `Spec
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -39,7 +40,7 @@ def option(
     description: str,
     *,
     unit: str | None = None,
-    shown_when: dict[str, list[str]] | None = None,
+    shown_when: Mapping[str, Sequence[str | bool]] | None = None,
     advanced: bool = False,
     **limits: Any,
 ) -> Any:

@@ -2,7 +2,7 @@
 
 Start with `ExperimentSpec`. What a single field may hold stands with that field; the rules between
 fields, each a sentence that says what would be accepted, stand here for training, in `start_rules`
-for the initialization and in `head_rules` for what the model puts out.
+for the initialization, in `head_rules` for what the model puts out and in `bit_rules` for widths.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 from engine.errors import Problem
 from engine.specs.adapter import NoAdapter
 from engine.specs.base import option
+from engine.specs.bit_rules import iter_bit_conflicts
 from engine.specs.head_rules import iter_head_conflicts
 from engine.specs.quantizer import CodebookQuantizer, FloatQuantizer
 from engine.specs.start_rules import fills_adapters, iter_start_conflicts
@@ -38,6 +39,7 @@ def iter_conflicts(spec: Subject) -> Iterator[Problem]:
         )
     yield from iter_start_conflicts(spec)
     yield from iter_head_conflicts(spec)
+    yield from iter_bit_conflicts(spec)
     if isinstance(spec.training, QatTraining):
         yield from _iter_training_conflicts(spec, spec.training)
 

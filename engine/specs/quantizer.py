@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer
+from pydantic import Field, field_serializer, field_validator
 
 from engine.specs.base import FRACTION, Spec, option
 from engine.specs.data import DataSpec
+from engine.specs.layer_bits import read_lines
+from engine.specs.states import CacheSpec, FloatCache, FloatInputs, InputsSpec
 
 BITS_UNQUANTIZED = 16
-Symmetry = Literal["asymmetric", "symmetric"]
+Symmetry = Literal["asymmetric", "symmetric", "narrow"]
 Granularity = Literal["group", "channel"]
 UniformGranularity = Literal["block", "tensor"]
 DEFAULT_EXCLUDE = (
@@ -97,6 +99,23 @@ class _Grid(Spec):
         "Which layers get which width where the bits are a fraction.",
         shown_when={"bits": [FRACTION]},
     )
+    layer_bits: tuple[str, ...] = option(
+        (),
+        "Layer map",
+        "Layers with widths of their own, one LAYER=WIDTH per line; names may hold wildcards, and "
+        "the last line that matches counts. W4A8KV4 gives weights, inputs and cache a width each, "
+        "16 leaves a part unrounded.",
+        advanced=True,
+        max_length=10_000,
+    )
+    inputs: InputsSpec = option(FloatInputs(), "Inputs", "How the layers' inputs are rounded.")
+    cache: CacheSpec = option(FloatCache(), "KV cache", "How keys and values are rounded.")
+
+    @field_validator("layer_bits", mode="before")
+    @classmethod
+    def _read_layer_bits(cls, value: Any) -> Any:
+        """Lines or a mapping, written in one way."""
+        return read_lines(value)
 
     @field_serializer("bits")
     def _write_whole(self, bits: float) -> Any:
@@ -146,7 +165,8 @@ class IntegerQuantizer(_Grid):
         "asymmetric",
         "Symmetry",
         "asymmetric stores a zero point beside each scale and uses all levels; symmetric stores "
-        "the scale alone.",
+        "the scale alone; narrow leaves one level unused, so that there are as many above zero as "
+        "below, as in LLM-QAT and QaLoF.",
     )
     granularity: Granularity = option(
         "group",

@@ -20,15 +20,21 @@ from pydantic import BaseModel, ValidationError
 
 from engine.errors import Problem, SpecError
 from engine.specs.experiment import ExperimentSpec, iter_conflicts
+from engine.specs.map_evaluation import MapEvaluationSpec
 from engine.specs.presets import PRESETS, find_preset
 from engine.specs.rank_search import RankEvaluationSpec, RankSearchSpec
 from engine.specs.subject import Subject
 
-RunSpec = ExperimentSpec | RankSearchSpec | RankEvaluationSpec
+RunSpec = ExperimentSpec | RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec
 Kind = TypeVar("Kind", bound=Subject)
-Child = TypeVar("Child", RankSearchSpec, RankEvaluationSpec)
+Child = TypeVar("Child", RankSearchSpec, RankEvaluationSpec, MapEvaluationSpec)
 KINDS: Mapping[str, type[RunSpec]] = MappingProxyType(
-    {"experiment": ExperimentSpec, "search": RankSearchSpec, "evaluation": RankEvaluationSpec}
+    {
+        "experiment": ExperimentSpec,
+        "search": RankSearchSpec,
+        "evaluation": RankEvaluationSpec,
+        "map-evaluation": MapEvaluationSpec,
+    }
 )
 INHERITED = ("model", "quantizer", "adapter", "initialization", "training")
 Origin = Literal["set", "preset", "default"]
@@ -171,7 +177,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changes_variant(below: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
     """Whether `over` names another member of a union than `below` does."""
-    tags = ("grid", "kind", "method", "rule", "strategy")
+    tags = ("grid", "kind", "method", "rule", "strategy", "rounding", "policy", "map", "attack")
     return any(tag in over and tag in below and over[tag] != below[tag] for tag in tags)
 
 

@@ -52,6 +52,12 @@ class Subject(Spec):
         )
 
     @property
+    def trained_widths(self) -> tuple[int, ...]:
+        """The widths its bit policy trains, the highest first; empty where widths stay fixed."""
+        training = self.training
+        return training.bit_policy.list_widths() if isinstance(training, QatTraining) else ()
+
+    @property
     def training_task(self) -> TaskData | None:
         """The task it is trained on; None for running text and without training."""
         training = self.training

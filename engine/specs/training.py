@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from engine.specs.base import Spec, option
+from engine.specs.bit_policy import BitPolicySpec, FixedBits
 from engine.specs.data import TextData, TrainingDataSpec
 
 Objective = Literal["distillation", "task", "both"]
@@ -47,6 +48,9 @@ class QatTraining(Spec):
         shown_when={"objective": ["both"]},
         ge=0,
         le=1,
+    )
+    bit_policy: BitPolicySpec = option(
+        FixedBits(), "Bit policy", "Which widths each step of the training uses."
     )
     data: TrainingDataSpec = option(
         TextData(split="train"), "Training data", "Text or examples to train on."

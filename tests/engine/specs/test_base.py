@@ -44,7 +44,7 @@ def test_shown_when_names_real_fields_and_values(spec: type[Spec], name: str) ->
     extra: Any = spec.model_fields[name].json_schema_extra or {}
     for sibling, values in extra.get("shown_when", {}).items():
         annotation = spec.model_fields[sibling].annotation
-        accepted = (FRACTION,) if annotation is float else get_args(annotation)
+        accepted = {float: (FRACTION,), bool: (True, False)}.get(annotation, get_args(annotation))
         assert set(values) <= set(accepted)
 
 

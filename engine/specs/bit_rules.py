@@ -1,0 +1,67 @@
+"""Rules between widths: bit policy, layer map, inputs, cache, and what they stand beside.
+
+Start with `iter_bit_conflicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.errors import Problem
+from engine.specs.bit_policy import BitPolicySpec, FixedBits
+from engine.specs.initialization import MinimalError, RoundToNearest
+from engine.specs.quantizer import FloatQuantizer, WeightQuantizer
+from engine.specs.states import FloatCache
+from engine.specs.subject import Subject
+from engine.specs.training import QatTraining
+
+
+def iter_bit_conflicts(spec: Subject) -> Iterator[Problem]:
+    """Yield what is senseless between widths, each with what would be accepted."""
+    policy = spec.training.bit_policy if isinstance(spec.training, QatTraining) else FixedBits()
+    if isinstance(spec.quantizer, FloatQuantizer):
+        if not isinstance(policy, FixedBits):
+            yield Problem(
+                "training.bit_policy.policy",
+                "a 16-bit model has no widths to choose from; use fixed, or quantizer.grid integer",
+            )
+        return
+    if spec.quantizer.layer_bits and spec.quantizer.is_mixed:
+        yield Problem(
+            "quantizer.layer_bits",
+            "gives layers widths of their own, and so does a fraction of bits; leave it empty, or "
+            "give quantizer.bits a whole number",
+        )
+    if not isinstance(spec.quantizer.cache, FloatCache) and spec.model.head == "seq2seq":
+        yield Problem(
+            "quantizer.cache.rounding",
+            "an encoder-decoder has two caches, which Bitdial does not round; use none",
+        )
+    if not isinstance(policy, FixedBits):
+        yield from _iter_policy_conflicts(spec, spec.quantizer, policy)
+
+
+def _iter_policy_conflicts(
+    spec: Subject, quantizer: WeightQuantizer, policy: BitPolicySpec
+) -> Iterator[Problem]:
+    """Yield what does not go with a policy that changes widths."""
+    widths = policy.list_widths()
+    listed = ", ".join(map(str, widths))
+    if quantizer.bits not in widths:
+        yield Problem(
+            "quantizer.bits",
+            f"{quantizer.bits:g} is not among the trained widths {listed}; give the one that the "
+            "run's own scores are to be measured at",
+        )
+    if quantizer.layer_bits:
+        yield Problem(
+            "quantizer.layer_bits",
+            f"the bit policy {policy.policy} sets the width of every layer; leave it empty, or use "
+            "training.bit_policy.policy fixed",
+        )
+    if not isinstance(spec.initialization, RoundToNearest | MinimalError) and len(widths) > 1:
+        yield Problem(
+            "initialization.method",
+            f"{spec.initialization.method} starts a model at one width, and {listed} are trained; "
+            "use round-to-nearest or minimal-error, or training.bit_policy.policy fixed",
+        )
