@@ -21,6 +21,7 @@ from engine.events import (
     Event,
     FileWritten,
     Logged,
+    MapScored,
     MetricPoint,
     Progressed,
     RanksChosen,
@@ -44,7 +45,7 @@ MAX_LINES = 200
 MAX_MESSAGE = 10_000
 FINISH_SECONDS = 30.0
 RETRY_SECONDS = 0.5
-PROMPT = (StageStarted, ScoreMeasured, CandidateEvaluated, FileWritten, Logged)
+PROMPT = (StageStarted, ScoreMeasured, CandidateEvaluated, MapScored, FileWritten, Logged)
 
 
 class Recorder:
@@ -173,6 +174,10 @@ class Recorder:
     @_note.register
     def _(self, event: CandidateEvaluated) -> None:
         self._batch.candidates.append(event)
+
+    @_note.register
+    def _(self, event: MapScored) -> None:
+        self._batch.map_scores.append(event)
 
     @_note.register
     def _(self, event: RanksChosen) -> None:

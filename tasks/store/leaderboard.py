@@ -1,6 +1,7 @@
 """The rows of the leaderboard: finished runs beside the baseline of their setting.
 
-What was measured before training is no result of a run and stays out.
+What was measured before training is no result of a run and stays out, and so do evaluations of
+layer maps: their many scores stand on their own pages.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def list_rows(database: Database, *, limit: int = 1000) -> tuple[LeaderboardRow,
     """
     query = (
         select(Run)
-        .where(Run.state == "succeeded")
+        .where(Run.state == "succeeded", Run.kind != "map-evaluation")
         .order_by(Run.is_baseline.desc(), Run.id.desc())
         .limit(limit)
     )

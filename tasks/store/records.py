@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 RunState = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
-RunKind = Literal["experiment", "search", "evaluation"]
+RunKind = Literal["experiment", "search", "evaluation", "map-evaluation"]
 Control = Literal["cancel"]
 Record = TypeVar("Record")
 LARGEST_ID = 2**31 - 1
@@ -152,6 +152,24 @@ class CandidateRecord:
     direction: Literal["lower", "higher"]
     origin: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class MapScoreRecord:
+    """One score of a trained model at one layer map; fields as in `engine.events.MapScored`."""
+
+    run_id: int
+    place: int
+    label: str
+    bits: float
+    effective_bits: float
+    benchmark: str
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+    direction: Literal["lower", "higher"]
+    limited: bool
 
 
 @dataclass(frozen=True)

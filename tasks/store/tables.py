@@ -216,6 +216,25 @@ class Candidate(Base):
     seconds: Mapped[float]
 
 
+class MapScore(Base):
+    """One score of a trained model at one of the layer maps that were asked for."""
+
+    __tablename__ = "map_scores"
+
+    run_id: Mapped[int] = _run_key()
+    place: Mapped[int] = mapped_column(primary_key=True)
+    benchmark: Mapped[str] = mapped_column(String(300), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(80), primary_key=True)
+    label: Mapped[str]
+    bits: Mapped[float]
+    effective_bits: Mapped[float]
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+    standard_error: Mapped[float | None]
+    num_samples: Mapped[int]
+    direction: Mapped[str] = mapped_column(String(10))
+    limited: Mapped[bool]
+
+
 class LogLine(Base):
     """One line of a run's log."""
 

@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 from tasks.errors import SchemaOutdated
 from tasks.settings import Settings
 from tasks.store.database import open_database
+from tasks.store.map_scores import list_map_scores
 from tasks.store.measurements import list_scores
 from tasks.store.runs import get_run
 from tasks.store.schema import check_current, find_revision, get_head, migrate, upgrade
@@ -30,6 +31,11 @@ INSERT_CHILD = INSERT_RUN.replace("(id,", "(parent_id, id,").replace(
 INSERT_SCORE = """
 INSERT INTO scores (run_id, benchmark, metric, attempt, value, num_samples, direction, limited)
 VALUES (1, 'text/x', 'perplexity', 1, 12.5, 100, 'lower', false)
+"""
+INSERT_MAP_SCORE = """
+INSERT INTO map_scores (run_id, place, benchmark, metric, label, bits, effective_bits, value,
+    num_samples, direction, limited)
+VALUES (3, 0, 'text/x', 'perplexity', '4 bits', 4, 4.25, 12.5, 100, 'lower', false)
 """
 VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
 
@@ -91,7 +97,7 @@ def test_going_down_leaves_only_runs_the_older_code_reads(settings: Settings) ->
     score = score.replace("false)", "false, 'final', '{}')")
     with database.connecting() as connection:
         connection.execute(text(INSERT_RUN))
-        for run_id, kind in ((2, "search"), (3, "evaluation")):
+        for run_id, kind in ((2, "search"), (3, "evaluation"), (4, "map-evaluation")):
             connection.execute(text(INSERT_CHILD), {"id": run_id, "kind": kind})
             connection.execute(text(score), {"id": run_id})
     migrate(database, "0001_runs")
@@ -100,6 +106,25 @@ def test_going_down_leaves_only_runs_the_older_code_reads(settings: Settings) ->
         assert connection.scalars(text("SELECT run_id FROM scores")).all() == []
     upgrade(settings)
     assert get_run(database, 1).name == "old"
+    database.dispose()
+
+
+def test_evaluations_of_maps_go_with_their_scores(settings: Settings) -> None:
+    """Down from 0003 every other run stays, searches too; up again the table is empty."""
+    database = open_database(settings)
+    upgrade(settings)
+    with database.connecting() as connection:
+        connection.execute(text(INSERT_RUN))
+        for run_id, kind in ((2, "search"), (3, "map-evaluation")):
+            connection.execute(text(INSERT_CHILD), {"id": run_id, "kind": kind})
+        connection.execute(text(INSERT_MAP_SCORE))
+    assert [score.label for score in list_map_scores(database, 3)] == ["4 bits"]
+    migrate(database, "0002_rank_search")
+    with database.connecting() as connection:
+        assert connection.scalars(text("SELECT id FROM runs ORDER BY id")).all() == [1, 2]
+        assert not inspect(connection).has_table("map_scores")
+    upgrade(settings)
+    assert list_map_scores(database, 3) == ()
     database.dispose()
 
 
