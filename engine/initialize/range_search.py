@@ -14,16 +14,10 @@ import torch
 from torch import Tensor
 
 from engine.layers.codebook_scales import CodebookScales, WeightRanges
-from engine.layers.weight_ranges import AsymmetricRanges, UniformRanges
+from engine.layers.weight_ranges import UniformRanges
 from engine.quant import normal_float, uniform
 from engine.quant.projection import iter_rows
-from engine.quant.ranges import (
-    Grid,
-    asymmetric_grid,
-    asymmetric_range,
-    symmetric_grid,
-    symmetric_scale,
-)
+from engine.quant.ranges import Grid
 
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5)
 TINY = 1e-30
@@ -92,16 +86,10 @@ def _errors(kind: GridKind, grouped: Tensor, parts: Parts, importance: Tensor | 
 
 
 def _uniform(ranges: UniformRanges) -> GridKind:
-    bits = ranges.bits
-
-    def fit(grouped: Tensor) -> Parts:
-        if isinstance(ranges, AsymmetricRanges):
-            return asymmetric_grid(*asymmetric_range(grouped, bits), bits)[:3]
-        return symmetric_grid(symmetric_scale(grouped, bits), bits)[:3]
+    top = ranges.top
 
     def column_rounder(parts: Parts) -> Callable[[Tensor], Tensor]:
         lower, width, zero_point = (part.squeeze(-1) for part in parts)
-        top = (1 << bits) - 1
         rate = top / width
 
         def rounded(column: Tensor) -> Tensor:
@@ -111,10 +99,10 @@ def _uniform(ranges: UniformRanges) -> GridKind:
         return rounded
 
     return GridKind(
-        fit,
-        lambda grouped, parts: uniform.fake_quantize(grouped, _grid(parts, bits)),
+        lambda grouped: ranges.fitted(grouped)[:3],
+        lambda grouped, parts: uniform.fake_quantize(grouped, _grid(parts, top)),
         column_rounder,
-        lambda parts: ranges.set_grid(_grid(parts, bits)),
+        lambda parts: ranges.set_grid(_grid(parts, top)),
     )
 
 
@@ -139,6 +127,6 @@ def _codebook(ranges: CodebookScales) -> GridKind:
     )
 
 
-def _grid(parts: Parts, bits: int) -> Grid:
+def _grid(parts: Parts, top: int) -> Grid:
     lower, width, zero_point = parts
-    return Grid(lower, width, zero_point, bits)
+    return Grid(lower, width, zero_point, top)

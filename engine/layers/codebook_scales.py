@@ -5,14 +5,19 @@ The same methods as `UniformRanges`, so a weight needs not know its grid. Start 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
+from engine.layers.weight_ranges import (
+    AsymmetricRanges,
+    NarrowRanges,
+    SymmetricRanges,
+    UniformRanges,
+)
 from engine.quant.even_levels import block_scale, even_levels, tensor_scale
 from engine.quant.grouping import join, split
 from engine.quant.normal_float import (
@@ -138,9 +143,12 @@ def build_ranges(grouped: Tensor, spec: WeightQuantizer, bits: int) -> WeightRan
         return CodebookScales(grouped, NORMAL_FLOAT, bits)
     if isinstance(spec, LoftQUniformQuantizer):
         return CodebookScales(grouped, _EVEN[spec.granularity], bits)
-    if spec.symmetry == "symmetric":
-        return SymmetricRanges(grouped, bits)
-    return AsymmetricRanges(grouped, bits)
+    kinds: Mapping[str, Callable[[Tensor, int], UniformRanges]] = {
+        "asymmetric": AsymmetricRanges,
+        "symmetric": SymmetricRanges,
+        "narrow": NarrowRanges,
+    }
+    return kinds[spec.symmetry](grouped, bits)
 
 
 def _add(weight: Tensor, pair: LowRank | None, rows: slice) -> Tensor:

@@ -17,6 +17,9 @@ from engine.quant.ranges import (
     Grid,
     asymmetric_grid,
     asymmetric_range,
+    narrow_grid,
+    narrow_scale,
+    narrow_side,
     num_levels,
     symmetric_grid,
     symmetric_scale,
@@ -30,16 +33,22 @@ class UniformRanges(nn.Module, ABC):
     Attributes:
         bits: Width of the codes.
         num_groups: G, groups per row.
+        top: The highest code.
     """
 
     def __init__(self, bits: int, num_groups: int) -> None:
         super().__init__()
         self.bits = bits
         self.num_groups = num_groups
+        self.top = num_levels(bits)
 
     @abstractmethod
     def grid(self) -> Grid:
         """Return the grid these ranges stand for, without a graph."""
+
+    @abstractmethod
+    def fitted(self, grouped: Tensor) -> Grid:
+        """Return the grid that spans (O, G, g) weights; nothing is changed."""
 
     @abstractmethod
     def ends(self) -> tuple[Tensor, Tensor]:
@@ -60,7 +69,7 @@ class UniformRanges(nn.Module, ABC):
     def reference(self, grouped: Tensor) -> Tensor:
         """Round (O, G, g) weights by autograd: the slow way."""
         lower, width = self.ends()
-        return fake_quantize_reference(grouped, lower, width, self.bits)
+        return fake_quantize_reference(grouped, lower, width, self.top)
 
     def absorb(self, weight: Tensor, pair: LowRank | None, *, out: Tensor) -> Tensor:
         """Write the rounded W + s·B·A, (O, I), into `out` and return it: the fast way."""
@@ -99,6 +108,10 @@ class AsymmetricRanges(UniformRanges):
     def grid(self) -> Grid:
         """Return the grid these ranges stand for, without a graph."""
         return asymmetric_grid(self.low.detach(), self.extent.detach(), self.bits)
+
+    def fitted(self, grouped: Tensor) -> Grid:
+        """Return the grid that spans (O, G, g) weights; nothing is changed."""
+        return asymmetric_grid(*asymmetric_range(grouped, self.bits), self.bits)
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """Return lower end and width (O, G) with the identity as gradient, for the reference."""
@@ -142,11 +155,15 @@ class SymmetricRanges(UniformRanges):
         """Return the grid this scale stands for, without a graph."""
         return symmetric_grid(self.scale.detach(), self.bits)
 
+    def fitted(self, grouped: Tensor) -> Grid:
+        """Return the grid that spans (O, G, g) weights; nothing is changed."""
+        return symmetric_grid(symmetric_scale(grouped, self.bits), self.bits)
+
     def ends(self) -> tuple[Tensor, Tensor]:
         """Return lower end and width (O, G), differentiable in the scale, for the reference."""
         half = 1 << (self.bits - 1)
         step = self.scale.abs() / half
-        return -self.grid().zero_point * step, step * num_levels(self.bits)
+        return -self.grid().zero_point * step, step * self.top
 
     def fit(self, grouped: Tensor) -> None:
         """Take the largest magnitude of (O, G, g) weights and its sign; in place."""
@@ -170,6 +187,49 @@ class SymmetricRanges(UniformRanges):
         upper = grid.top - grid.zero_point
         ends = projected.above * upper - projected.below * grid.zero_point
         add_gradient(self.scale, (projected.inside / scale.abs() + ends / half) * scale.sign())
+
+
+class NarrowRanges(UniformRanges):
+    """One magnitude per group: both ends of a grid with as many points above zero as below.
+
+    Attributes:
+        scale: (O, G) float32; its magnitude counts.
+    """
+
+    def __init__(self, grouped: Tensor, bits: int) -> None:
+        super().__init__(bits, grouped.shape[1])
+        self.top = 2 * narrow_side(bits)
+        self.scale = nn.Parameter(narrow_scale(grouped, bits))
+
+    def grid(self) -> Grid:
+        """Return the grid this scale stands for, without a graph."""
+        return narrow_grid(self.scale.detach(), self.bits)
+
+    def fitted(self, grouped: Tensor) -> Grid:
+        """Return the grid that spans (O, G, g) weights; nothing is changed."""
+        return narrow_grid(narrow_scale(grouped, self.bits), self.bits)
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return lower end and width (O, G), differentiable in the scale, for the reference."""
+        end = self.scale.abs()
+        return -end, 2 * end
+
+    def fit(self, grouped: Tensor) -> None:
+        """Take the largest magnitude of (O, G, g) weights; in place."""
+        with torch.no_grad():
+            self.scale.copy_(narrow_scale(grouped, self.bits))
+
+    def set_grid(self, grid: Grid) -> None:
+        """Take over the ends of a grid found elsewhere; in place."""
+        with torch.no_grad():
+            self.scale.copy_(grid.width / 2)
+
+    def add_gradients(self, projected: Projected, grid: Grid) -> None:
+        """Add the gradient of the scale that follows from the rounded weight's."""
+        del grid  # its ends are the scale itself
+        scale = self.scale.detach()
+        gradient = projected.inside / scale.abs() + projected.above - projected.below
+        add_gradient(self.scale, gradient * scale.sign())
 
 
 def add_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:

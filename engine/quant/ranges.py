@@ -1,8 +1,9 @@
 """From weights to trainable ranges, and from ranges to the step and zero point they stand for.
 
 An asymmetric range is `low` and `extent` (its width); a symmetric one a signed `scale`, whose sign
-says on which side the grid has its extra level. Both become the same kind of `Grid`:
-value = (code − zero_point) · step, code in 0 … 2^b − 1.
+says on which side the grid has its extra level; a narrow one the magnitude of both ends. All become
+the same kind of `Grid`:
+value = (code − zero_point) · step, code in 0 … top.
 All tensors are float32 of shape (O, G); nothing is changed in place. Start with `asymmetric_grid`.
 
 Source: NNCF's INT4_ASYM and INT4_SYM weight compression (round to nearest) and its TuneRange, which
@@ -27,18 +28,13 @@ class Grid(NamedTuple):
         lower: Lowest point, ≤ 0.
         width: From the lowest to the highest point, > 0.
         zero_point: Code of the value zero, integral.
-        bits: Width of the codes.
+        top: The highest code.
     """
 
     lower: Tensor
     width: Tensor
     zero_point: Tensor
-    bits: int
-
-    @property
-    def top(self) -> int:
-        """The highest code."""
-        return num_levels(self.bits)
+    top: int
 
     @property
     def step(self) -> Tensor:
@@ -50,7 +46,7 @@ class Grid(NamedTuple):
         lower, width, zero_point = (
             part[rows].unsqueeze(-1) for part in (self.lower, self.width, self.zero_point)
         )
-        return Grid(lower, width, zero_point, self.bits)
+        return Grid(lower, width, zero_point, self.top)
 
 
 def num_levels(bits: int) -> int:
@@ -120,7 +116,7 @@ def asymmetric_grid(low: Tensor, extent: Tensor, bits: int) -> Grid:
     is_lower = (zero_point == 0) | (is_wider & (zero_point < top))
     lower = torch.where(is_lower, moved_lower, lower)
     width = torch.where(is_lower, upper, moved_upper) - lower
-    return Grid(lower, width, torch.round(-lower * (top / width)), bits)
+    return Grid(lower, width, torch.round(-lower * (top / width)), top)
 
 
 def symmetric_grid(scale: Tensor, bits: int) -> Grid:
@@ -128,4 +124,27 @@ def symmetric_grid(scale: Tensor, bits: int) -> Grid:
     half = 1 << (bits - 1)
     zero_point = torch.where(scale > 0, float(half), float(half - 1))
     step = scale.abs().clamp(min=TINY) / half
-    return Grid(-zero_point * step, step * num_levels(bits), zero_point, bits)
+    top = num_levels(bits)
+    return Grid(-zero_point * step, step * top, zero_point, top)
+
+
+def narrow_scale(grouped: Tensor, bits: int) -> Tensor:
+    """Fit the largest magnitude of each group, (O, G), never zero, to (O, G, g) weights."""
+    scale = grouped.abs().amax(dim=-1).float()
+    return scale.clamp(min=EPSILON * narrow_side(bits))
+
+
+def narrow_grid(scale: Tensor, bits: int) -> Grid:
+    """Turn a magnitude (O, G) into a grid with as many points above zero as below.
+
+    One code stays unused: the levels are −(2^(b−1) − 1) … 2^(b−1) − 1 steps, as in LLM-QAT (Liu et
+    al. 2023, arXiv:2305.17888) and QaLoF.
+    """
+    side = narrow_side(bits)
+    end = scale.abs().clamp(min=TINY)
+    return Grid(-end, 2 * end, torch.full_like(end, float(side)), 2 * side)
+
+
+def narrow_side(bits: int) -> int:
+    """Return how many points a narrow grid has on each side of zero."""
+    return (1 << (bits - 1)) - 1

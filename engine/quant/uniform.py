@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.quant.ranges import Grid, num_levels
+from engine.quant.ranges import Grid
 
 
 def encode(grouped: Tensor, grid: Grid) -> Tensor:
@@ -21,7 +21,7 @@ def encode(grouped: Tensor, grid: Grid) -> Tensor:
         grid: (O, G) each.
 
     Returns:
-        (O, G, g) uint8 codes in 0 … 2^bits − 1; ties go to the code an even distance from zero's.
+        (O, G, g) uint8 codes in 0 … top; ties go to the code an even distance from zero's.
     """
     lower, width, zero_point, _ = grid.rows(slice(None))
     scaled = ((grouped.float() - lower) * (grid.top / width)).clamp(0, grid.top)
@@ -39,20 +39,20 @@ def fake_quantize(grouped: Tensor, grid: Grid) -> Tensor:
     return decode(encode(grouped, grid), grid)
 
 
-def fake_quantize_reference(grouped: Tensor, lower: Tensor, width: Tensor, bits: int) -> Tensor:
+def fake_quantize_reference(grouped: Tensor, lower: Tensor, width: Tensor, top: int) -> Tensor:
     """Round with gradients by autograd, straight through the rounding alone.
 
     Args:
         grouped: (O, G, g) weights, any float dtype; the result has the same.
         lower: (O, G) lower end of the grid, −zero_point · step.
-        width: (O, G) width of the grid, (2^bits − 1) · step.
-        bits: Width of the codes.
+        width: (O, G) width of the grid, top · step.
+        top: The highest code.
 
     Source: the gradient with respect to the width is that of LSQ (Esser et al. 2020,
     arXiv:1902.08153, equation 3) inside the range, the clipped end outside.
     """
     lower, width = lower.unsqueeze(-1), width.unsqueeze(-1)
-    step = width / num_levels(bits)
+    step = width / top
     # clamp, unlike minimum and maximum, leaves a weight exactly on an end its whole gradient
     steps = torch.clamp(grouped - lower, torch.zeros_like(width), width) / step
     rounded = steps + (steps.round() - steps).detach()

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.layers.weight_ranges import AsymmetricRanges, SymmetricRanges, UniformRanges
+from engine.layers.weight_ranges import (
+    AsymmetricRanges,
+    NarrowRanges,
+    SymmetricRanges,
+    UniformRanges,
+)
 from engine.quant import projection
 from engine.quant.grouping import join, split
 from engine.quant.projection import LowRank, absorb, project
@@ -16,7 +21,7 @@ from tests.tolerances import assert_near
 ROWS, COLUMNS, GROUP_SIZE, RANK = 6, 48, 16, 3
 GROUPS = COLUMNS // GROUP_SIZE
 BITS = 3
-both_kinds = pytest.mark.parametrize("kind", [AsymmetricRanges, SymmetricRanges])
+every_kind = pytest.mark.parametrize("kind", [AsymmetricRanges, SymmetricRanges, NarrowRanges])
 
 
 def make_ranges(kind: type[UniformRanges], weight: Tensor) -> UniformRanges:
@@ -49,7 +54,7 @@ def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(projection, "BLOCK_WEIGHTS", request.param)
 
 
-@both_kinds
+@every_kind
 @pytest.mark.usefixtures("_blocks")
 def test_absorbing_is_rounding_the_sum(kind: type[UniformRanges]) -> None:
     """`absorb` gives FQ(W + s·B·A), overwrites all of `out` and leaves the weight alone."""
@@ -63,7 +68,7 @@ def test_absorbing_is_rounding_the_sum(kind: type[UniformRanges]) -> None:
     assert torch.equal(weight, before)
 
 
-@both_kinds
+@every_kind
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_absorbing_nothing_is_rounding_to_the_bit(
     kind: type[UniformRanges], dtype: torch.dtype
@@ -75,14 +80,14 @@ def test_absorbing_nothing_is_rounding_to_the_bit(
     assert torch.equal(result, join(fake_quantize(split(weight, GROUPS), grid)).to(dtype))
 
 
-@both_kinds
+@every_kind
 @pytest.mark.usefixtures("_blocks")
 def test_projected_gradients_are_those_of_autograd(kind: type[UniformRanges]) -> None:
     """Gradients of weight and ranges equal autograd through the slow form, clipped parts too."""
     weight, pair, ranges = make_case(kind)
     whole = (weight + pair.scaling * pair.b @ pair.a).requires_grad_()
     upstream = torch.randn(ROWS, COLUMNS)
-    slow = fake_quantize_reference(split(whole, GROUPS), *ranges.ends(), BITS)
+    slow = fake_quantize_reference(split(whole, GROUPS), *ranges.ends(), ranges.top)
     join(slow).backward(upstream)
     expected = take_gradients(ranges)
     gradient = upstream.clone()
@@ -93,21 +98,21 @@ def test_projected_gradients_are_those_of_autograd(kind: type[UniformRanges]) ->
         assert_near(value, expected[name])
 
 
-@both_kinds
+@every_kind
 def test_gradients_of_fitted_ranges_are_those_of_autograd(kind: type[UniformRanges]) -> None:
     """The same holds for fresh ranges, where the largest weight lies exactly on an end."""
     # Weights on a coarse grid and powers of two: every comparison with an end is exact.
     weight = torch.randint(-4, 4, (ROWS, COLUMNS)) / 8 + 1 / 64
     weight[:, ::GROUP_SIZE] = -0.5
     weight[1::2, ::GROUP_SIZE] = 0.5
-    ranges = SymmetricRanges(split(weight, GROUPS), BITS)
+    ranges = kind(split(weight, GROUPS), BITS)
     if kind is AsymmetricRanges:
-        grid = ranges.grid()
-        ranges = AsymmetricRanges(split(weight, GROUPS), BITS)
-        ranges.set_grid(grid)
+        ranges.set_grid(SymmetricRanges(split(weight, GROUPS), BITS).grid())
     whole = weight.clone().requires_grad_()
     upstream = torch.randn(ROWS, COLUMNS)
-    join(fake_quantize_reference(split(whole, GROUPS), *ranges.ends(), BITS)).backward(upstream)
+    join(fake_quantize_reference(split(whole, GROUPS), *ranges.ends(), ranges.top)).backward(
+        upstream
+    )
     expected = take_gradients(ranges)
     gradient = upstream.clone()
     ranges.add_gradients(project(gradient, weight, None, ranges.grid()), ranges.grid())
@@ -129,7 +134,8 @@ def moved_ends(ranges: UniformRanges, name: str, change: float) -> tuple[Tensor,
     lower, width = grid.lower.double(), grid.width.double()
     value = getattr(ranges, name).detach().double()
     if name == "scale":
-        step = (value + change).abs() / 2 ** (BITS - 1)
+        levels = grid.top / 2 if isinstance(ranges, NarrowRanges) else 2 ** (BITS - 1)
+        step = (value + change).abs() / levels
         return -grid.zero_point * step, grid.top * step
     if name == "low":
         return lower + change, width
@@ -147,7 +153,7 @@ def held_rounding(weight: Tensor, ranges: UniformRanges, name: str, change: floa
     )
 
 
-@both_kinds
+@every_kind
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_gradients_of_ranges_are_finite_differences(kind: type[UniformRanges], sign: float) -> None:
     """Range gradients equal central differences in float64, for groups of either sign."""
@@ -157,7 +163,7 @@ def test_gradients_of_ranges_are_finite_differences(kind: type[UniformRanges], s
     if isinstance(ranges, SymmetricRanges):
         assert (ranges.scale.sign() == sign).all()
     else:
-        ranges.extent.data.mul_(sign)  # its magnitude counts
+        next(reversed(tuple(ranges.parameters()))).data.mul_(sign)  # its magnitude counts
     upstream = torch.randn(ROWS, COLUMNS)
     ranges.add_gradients(project(upstream.clone(), weight, None, ranges.grid()), ranges.grid())
     grouped, factor = (split(tensor, GROUPS).double() for tensor in (weight, upstream))
@@ -169,7 +175,7 @@ def test_gradients_of_ranges_are_finite_differences(kind: type[UniformRanges], s
         assert_near(gradient, (above - below) / 2e-6)
 
 
-@both_kinds
+@every_kind
 def test_accumulating_then_projecting_once_is_exact(kind: type[UniformRanges]) -> None:
     """Projecting the sum of four gradients gives the sum of four projections."""
     weight, pair, ranges = make_case(kind)
