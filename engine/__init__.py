@@ -12,7 +12,7 @@ windows of tokens), `export/` (results in other programs' formats), `quant/` (te
 `teacher/` (the 16-bit model's targets), `training/` (the loop), `evaluation/` (what is measured),
 `supervised/` (what other heads learn and are measured on), `search/` (choosing ranks; no torch),
 `sensitivity/` (how much the rounding of a layer matters), `allocation/` (which layer gets how many
-bits; no torch).
+bits; no torch), `layer_maps/` (files of widths, ours and others'; no torch).
 
 The package itself imports nothing. Start with `experiment.py`.
 """

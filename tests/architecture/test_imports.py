@@ -21,6 +21,7 @@ LIGHT_ROOMS = (
     "tasks.store.runs",
     "engine.specs",
     "engine.allocation.budget",
+    "engine.layer_maps.reading",
     "engine.estimates",
     "engine.search.strategies",
     "engine.models.shapes",

@@ -1,0 +1,7 @@
+"""Files that give layers their widths, in Bitdial's own format and in others'. No torch.
+
+Rooms: `layer_map` (what such a file says, and the form every format shares), `yaml_file` (Bitdial's
+own), `qalof_json` (QaLoF's), `catalogue` (every format there is), `documents` (text as a mapping,
+JSON or YAML), `reading` (the door: `read_map` and `write_map`). Whether the layers are there is for
+others to tell (`engine.specs.layer_bits.check_named`). Start with `reading`.
+"""
