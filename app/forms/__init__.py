@@ -1,7 +1,7 @@
 """Specs as forms: the fields, limits and help sentences all come from `engine.specs`.
 
-Rooms: `fields.py` (specs to form fields), `values.py` (widget values to and from nested values),
-`problems.py` (problems to fields), `drafts.py` (unfinished forms in the store), `widgets.py` (form
-fields to Gradio components), `experiment_form.py` (the sections of an experiment on a page). Start
-with `fields.py`.
+Rooms: `fields.py` (specs to form fields), `kinds.py` (what widget a field asks for), `values.py`
+(widget values to and from nested values), `problems.py` (problems to fields), `drafts.py`
+(unfinished forms in the store), `widgets.py` (form fields to Gradio components),
+`experiment_form.py` (the sections of an experiment on a page). Start with `fields.py`.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import gradio as gr
@@ -126,9 +127,9 @@ def _build_group(section: Section, group: Group, parts: _Parts) -> None:
         if group.lead:
             gr.Markdown(group.lead, elem_classes="bd-group-lead")
         plain = [each for each in group.fields if not each.advanced]
-        if plain:
-            with gr.Column(elem_classes="bd-fields"):
-                _build_fields(plain, parts)
+        for part, fields in groupby(plain, key=lambda each: each.part):
+            with gr.Column(elem_classes=["bd-fields", *(["bd-part"] if part else [])]):
+                _build_fields(tuple(fields), parts)
         _build_advanced([each for each in group.fields if each.advanced], parts, name)
     if section.switch is not None and group.tag is not None:
         chosen = (Condition(section.switch.path, (group.tag,)),)

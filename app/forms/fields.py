@@ -6,22 +6,22 @@ Start with `list_sections`.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from app.forms.kinds import FieldKind, find_limit, read_kind
 from engine.specs import ExperimentSpec, RankEvaluationSpec, RankSearchSpec
 
-FieldKind = Literal["text", "integer", "number", "flag", "choice", "dial", "lines", "integers"]
-_DIAL_STEPS = range(3, 8)
 _LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
 _FIXED = frozenset({"version", "kind"})
+# What flows through layers is asked after how their weights are rounded.
+_LAST = ("inputs", "cache")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class FormField:
         key: Unique name in the form: the path, with the variant it belongs to.
         path: Dotted path in the spec; two variants may share one.
         kind: What is typed or chosen: "dial" is a number with a short row of whole numbers beside
-            it, "lines" a list of texts and "integers" one of whole numbers, one per line.
+            it, "lines" a list of texts, "integers" one of whole numbers and "numbers" one of any
+            numbers, one per line.
         help: The spec's own sentence.
         choices: Accepted values of a "choice", and the whole numbers among those of a "dial".
         long: True where many characters are usual.
         optional: True where empty means None.
         conditions: All must hold for the field to matter.
+        part: Path of the union inside a variant to which the field belongs; empty for none.
     """
 
     key: str
@@ -60,6 +62,7 @@ class FormField:
     optional: bool
     advanced: bool
     conditions: tuple[Condition, ...]
+    part: str = ""
 
     @property
     def label(self) -> str:
@@ -212,11 +215,29 @@ def _build_switch(info: FieldInfo, place: _Place) -> FormField:
 def _build_variant(section: str, tag: str, value: str, cls: type[BaseModel]) -> Group:
     chosen = (Condition(f"{section}.{tag}", (value,)),)
     fields = _iter_fields(cls, _Place(section, f"{section}[{value}]", chosen), skip=tag)
-    return Group(value, cls.model_fields[tag].description or "", tuple(fields))
+    lead = cls.model_fields[tag].description or ""
+    return Group(value, lead, _tell_apart(tuple(fields)))
+
+
+def _tell_apart(fields: tuple[FormField, ...]) -> tuple[FormField, ...]:
+    """Return a group's fields, those of inner unions titled after these where titles are shared."""
+    paths: dict[str, set[str]] = {}
+    for field in fields:
+        paths.setdefault(field.title, set()).add(field.path)
+    unions: dict[str, str] = {}
+    told = []
+    for field in fields:
+        union = unions.setdefault(field.part, field.title)  # its switch comes first
+        is_shared = bool(field.part) and len(paths[field.title]) > 1 and union != field.title
+        title = f"{union}: {field.title.lower()}" if is_shared else field.title
+        told.append(replace(field, title=title))
+    return tuple(told)
 
 
 def _iter_fields(cls: type[BaseModel], place: _Place, *, skip: str = "") -> Iterator[FormField]:
-    for name, info in cls.model_fields.items():
+    late = [name for name in _LAST if name in cls.model_fields]
+    for name in [*(each for each in cls.model_fields if each not in late), *late]:
+        info = cls.model_fields[name]
         nested = _spec_class(info.annotation)
         if info.discriminator:
             yield from _iter_union(info, _place_below(name, info, place))
@@ -237,13 +258,14 @@ def _iter_nested(cls: type[BaseModel], info: FieldInfo, place: _Place) -> Iterat
 def _iter_union(info: FieldInfo, place: _Place) -> Iterator[FormField]:
     """Yield the choice of a union below a section, then every variant's fields."""
     switch = _build_switch(info, place)
-    yield switch
+    yield replace(switch, part=place.path)
     tag = switch.path.rpartition(".")[2]
     for value, cls in _variants_of(info).items():
         key = f"{place.key}[{value}]"
         inner = _Place(place.path, key, (*place.conditions, Condition(switch.path, (value,))))
         default = info.default if isinstance(info.default, cls) else None
-        for field in _iter_fields(cls, inner, skip=tag):
+        for inner_field in _iter_fields(cls, inner, skip=tag):
+            field = replace(inner_field, part=place.path)
             name = field.path.rpartition(".")[2]
             yield replace(field, default=getattr(default, name)) if default else field
 
@@ -258,8 +280,7 @@ def _place_below(name: str, info: FieldInfo, parent: _Place) -> _Place:
 
 def _build_field(info: FieldInfo, place: _Place) -> FormField:
     extra: Any = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    annotation, optional = _without_none(info.annotation)
-    kind, choices = _kind_of(annotation, info)
+    kind, choices, optional = read_kind(info)
     return FormField(
         key=place.key,
         path=place.path,
@@ -269,40 +290,8 @@ def _build_field(info: FieldInfo, place: _Place) -> FormField:
         default=None if info.default is PydanticUndefined else info.default,
         unit=extra.get("unit"),
         choices=choices,
-        long=_limit(info, "max_length", 0) >= _LONG_CHARACTERS,
+        long=find_limit(info, "max_length", 0) >= _LONG_CHARACTERS,
         optional=optional,
         advanced=bool(extra.get("advanced")),
         conditions=place.conditions,
     )
-
-
-def _without_none(annotation: Any) -> tuple[Any, bool]:
-    if get_origin(annotation) not in (Union, types.UnionType):
-        return annotation, False
-    inner = [part for part in get_args(annotation) if part is not type(None)]
-    return inner[0], len(inner) < len(get_args(annotation))
-
-
-def _kind_of(annotation: Any, info: FieldInfo) -> tuple[FieldKind, tuple[Any, ...]]:
-    if get_origin(annotation) is Literal:
-        return "choice", get_args(annotation)
-    if get_origin(annotation) is tuple:
-        return ("integers" if get_args(annotation)[0] is int else "lines"), ()
-    dial = _dial_of(info)
-    if dial:
-        return "dial", dial
-    simple: dict[Any, FieldKind] = {bool: "flag", int: "integer", float: "number", str: "text"}
-    return simple[annotation], ()
-
-
-def _dial_of(info: FieldInfo) -> tuple[int, ...]:
-    """Return all accepted whole numbers where they are few and not just the ends of a share."""
-    low, high = _limit(info, "ge", None), _limit(info, "le", None)
-    if low is None or high is None or int(high - low) not in _DIAL_STEPS:
-        return ()
-    return tuple(range(int(low), int(high) + 1))
-
-
-def _limit(info: FieldInfo, name: str, otherwise: Any) -> Any:
-    """Return one of pydantic's limits of a field ("ge", "le", "max_length")."""
-    return next((getattr(m, name) for m in info.metadata if hasattr(m, name)), otherwise)

@@ -13,6 +13,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.forms.fields import Condition, FormField
+from app.forms.kinds import LISTS
 from engine.specs import find_preset
 from engine.specs.base import FRACTION
 
@@ -114,6 +115,8 @@ def read_widget(field: FormField, value: Any) -> Any:
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
     if field.kind == "integers":
         return [_read_integer(word) for word in _WORDS.findall(str(value or ""))]
+    if field.kind == "numbers":
+        return [_read_number(field, word) for word in _WORDS.findall(str(value or ""))]
     if field.kind in ("integer", "number", "dial"):
         return _read_number(field, value)
     if field.kind == "text":
@@ -124,7 +127,9 @@ def read_widget(field: FormField, value: Any) -> Any:
 
 def write_widget(field: FormField, value: Any) -> Any:
     """Turn a spec's value into what the field's widget shows."""
-    if field.kind in ("lines", "integers"):
+    if field.kind in LISTS:
+        if isinstance(value, Mapping):  # a layer map as YAML may hold it
+            value = [f"{key}={each}" for key, each in value.items()]
         return "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value or "")
     if field.kind in ("integer", "number", "dial", "text"):
         return "" if value is None else _write_plain(value)

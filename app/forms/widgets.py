@@ -13,6 +13,7 @@ from gradio.components import Component
 
 from app.components.number_dial import NumberDial
 from app.forms.fields import FormField
+from app.forms.kinds import LISTS
 from app.forms.values import write_widget
 
 _LONG_HELP = 240
@@ -37,7 +38,7 @@ def build_widget(field: FormField) -> Component:
         return gr.Checkbox(**own)
     if field.kind == "choice":
         return gr.Radio(choices=[(str(choice), choice) for choice in field.choices], **own)
-    if field.kind in ("lines", "integers"):
+    if field.kind in LISTS:
         return gr.Textbox(lines=3, max_lines=8, html_attributes=_PLAIN_TYPING, **own)
     return gr.Textbox(lines=1, max_lines=1, html_attributes=_PLAIN_TYPING, **own)
 

@@ -27,6 +27,9 @@ class Preset:
 
 
 _BESIDE = {"kind": "lora", "r": 16, "lora_alpha": 16.0, "placement": "parallel"}
+_NARROW = {"grid": "integer", "symmetry": "narrow", "granularity": "group", "group_size": 64}
+_MANY = {**_NARROW, "bits": 4, "inputs": {"rounding": "fixed", "bits": 8}}
+_MANY_WIDTHS = {"method": "qat", "objective": "both", "task_weight": 0.5, "warmup_ratio": 0.1}
 
 PRESETS: tuple[Preset, ...] = (
     Preset(
@@ -94,6 +97,59 @@ PRESETS: tuple[Preset, ...] = (
                 "warmup_ratio": 0.1,
             },
             "evaluation": {"benchmarks": ["sst2"]},
+        },
+    ),
+    Preset(
+        "switchable",
+        "Switchable precision (QaLoF)",
+        "Train 8, 6 and 4 bits in every step over 8-bit inputs, each width with an adapter of its "
+        "own, the lower ones following the higher; one run can be served at any of them.",
+        {
+            "quantizer": _MANY,
+            "adapter": {**_BESIDE, "kind": "lora-bank", "fallback": "nearest"},
+            "training": {
+                **_MANY_WIDTHS,
+                "bit_policy": {"policy": "switchable", "widths": [8, 6, 4]},
+            },
+        },
+    ),
+    Preset(
+        "cyclic",
+        "Cyclic precision (CPT)",
+        "Let the width rise from 4 to 8 bits in eight cycles over 8-bit inputs, under one shared "
+        "adapter; one run serves the whole range.",
+        {
+            "quantizer": _MANY,
+            "adapter": _BESIDE,
+            "training": {**_MANY_WIDTHS, "bit_policy": {"policy": "cyclic", "num_cycles": 8}},
+        },
+    ),
+    Preset(
+        "random-precision",
+        "Random precision",
+        "Draw 4 to 8 bits anew for every transformer block and step over 8-bit inputs, under one "
+        "shared adapter, so that layers of any width go together.",
+        {
+            "quantizer": _MANY,
+            "adapter": _BESIDE,
+            "training": {
+                **_MANY_WIDTHS,
+                "bit_policy": {"policy": "random", "widths": [8, 7, 6, 5, 4], "scope": "block"},
+            },
+        },
+    ),
+    Preset(
+        "curriculum",
+        "Curriculum of widths",
+        "Begin at 8 bits and go down by steps to 3 under one shared adapter, so that the last "
+        "width starts from a model that has learned already.",
+        {
+            "quantizer": {**_NARROW, "bits": 3},
+            "adapter": _BESIDE,
+            "training": {
+                **_MANY_WIDTHS,
+                "bit_policy": {"policy": "curriculum", "widths": [8, 6, 4, 3]},
+            },
         },
     ),
     Preset(

@@ -68,6 +68,11 @@ def test_conditions_name_fields_that_come_before() -> None:
         ("evaluation.benchmarks", "lines", ()),
         ("adapter[elastic-lora].rank_space", "integers", ()),
         ("training[qat].data.kind", "choice", ("text", "task")),
+        ("quantizer[integer].layer_bits", "lines", ()),
+        ("quantizer[integer].cache.rounding", "choice", ("none", "fixed", "layer")),
+        ("training[qat].bit_policy[switchable].widths", "integers", ()),
+        ("training[qat].bit_policy[random].weights", "numbers", ()),
+        ("training[qat].bit_policy[cyclic].range_test", "flag", ()),
     ],
 )
 def test_kinds_follow_the_types(key: str, kind: str, expected: tuple[Any, ...]) -> None:
@@ -98,6 +103,25 @@ def test_how_widths_are_mixed_matters_for_a_fraction() -> None:
     assert mixing
     for field in mixing:
         assert ("quantizer.bits", (FRACTION,)) in [(c.path, c.values) for c in field.conditions]
+
+
+def test_titles_that_fields_of_a_group_share_name_their_part() -> None:
+    """Three granularities of a quantizer are told apart, and so are two widths."""
+    own = [each for each in FIELDS if each.key.startswith("quantizer[integer]")]
+    titles = {each.path: each.title for each in own}
+    assert titles["quantizer.granularity"] == "Granularity"
+    assert titles["quantizer.inputs.granularity"] == "Inputs: granularity"
+    assert titles["quantizer.cache.bits"] == "KV cache: width"
+    assert len(set(titles.values())) == len(titles)
+
+
+def test_weights_are_asked_before_what_flows_through_them() -> None:
+    """Inputs and cache stand below symmetry and groups, the bit policy near the top of training."""
+    paths = [each.path for each in FIELDS if each.key.startswith("quantizer[integer]")]
+    assert paths.index("quantizer.group_size") < paths.index("quantizer.inputs.rounding")
+    training = [each.path for each in FIELDS if each.path.startswith("training.")]
+    policy = training.index("training.bit_policy.policy")
+    assert policy < training.index("training.data.kind") < training.index("training.max_steps")
 
 
 def test_a_rank_search_is_asked_in_two_sections() -> None:

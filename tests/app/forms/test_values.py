@@ -107,6 +107,77 @@ def test_an_edit_elsewhere_leaves_every_digit(bits: float) -> None:
     assert asked["quantizer"] == {"bits": bits}
 
 
+def test_a_bit_policy_is_asked_with_its_widths_and_chances() -> None:
+    """Widths and chances are numbers, one per line, and come back as they were typed."""
+    policy = "training[qat].bit_policy"
+    asked = edit(
+        {"preset": "qat-lora"},
+        **{
+            f"{policy}.policy": "random",
+            f"{policy}[random].widths": "8\n6\n3",
+            f"{policy}[random].weights": "1\n2.5\n0.5",
+            f"{policy}[random].scope": "layer",
+        },
+    )
+    drawn = {"policy": "random", "widths": [8, 6, 3], "weights": [1, 2.5, 0.5], "scope": "layer"}
+    assert asked["training"]["bit_policy"] == drawn
+    assert edit(asked) == asked
+    assert resolve(asked).spec.trained_widths == (8, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "field"),
+    [
+        ("bit_policy[random].weights", "1\nmuch\n2", "training.bit_policy.weights.1"),
+        ("bit_policy[random].widths", "8\n9", "training.bit_policy.widths"),
+        ("bit_policy[random].weights", "1\n2", "training.bit_policy.weights"),
+    ],
+)
+def test_unusable_draws_are_refused_at_their_field(key: str, typed: str, field: str) -> None:
+    """A word among chances, a width that is none, and too few chances name their boxes."""
+    policy = {"training[qat].bit_policy.policy": "random", f"training[qat].{key}": typed}
+    with pytest.raises(SpecError) as refused:
+        resolve(edit({"preset": "qat-lora"}, **policy))
+    assert field in [problem.field for problem in refused.value.problems]
+
+
+def test_a_range_test_has_its_own_fields() -> None:
+    """Steps and threshold of the trial are asked where it is on, and forgotten with it."""
+    policy = "training[qat].bit_policy"
+    asked = edit(
+        {"preset": "cyclic"},
+        **{f"{policy}[cyclic].range_test": True, f"{policy}[cyclic].range_test_steps": "4"},
+    )
+    assert asked["training"]["bit_policy"] == {"range_test": True, "range_test_steps": 4}
+    without = edit(asked, **{f"{policy}[cyclic].range_test": False})
+    assert without["training"]["bit_policy"] == {"range_test": False}
+
+
+@pytest.mark.parametrize("given", [{"*.mlp.*": 4, "*.0.*": "W8A8"}, ["*.mlp.*=4", "*.0.*=W8A8"]])
+def test_a_layer_map_survives_the_form_however_it_was_written(given: Any) -> None:
+    """A mapping in YAML becomes lines of the same meaning."""
+    asked = edit({"preset": "rtn", "quantizer": {"layer_bits": given}})
+    assert asked["quantizer"]["layer_bits"] == ["*.mlp.*=4", "*.0.*=W8A8"]
+    assert resolve(asked).spec.quantizer.layer_bits == ("*.mlp.*=4", "*.0.*=W8A8")  # type: ignore[union-attr]
+
+
+def test_inputs_and_cache_are_asked_apart() -> None:
+    """A width of the cache is not one of the inputs."""
+    own = "quantizer[integer]"
+    asked = edit(
+        {"preset": "rtn"},
+        **{
+            f"{own}.inputs.rounding": "layer",
+            f"{own}.cache.rounding": "fixed",
+            f"{own}.cache[fixed].bits": "4",
+            f"{own}.cache[fixed].granularity": "head",
+        },
+    )
+    rounded = {"rounding": "fixed", "bits": 4, "granularity": "head"}
+    assert asked["quantizer"] == {"inputs": {"rounding": "layer"}, "cache": rounded}
+    assert edit(asked) == asked
+
+
 def test_another_head_is_asked_with_its_task() -> None:
     """A classification run is asked by filling in the form."""
     asked = edit(
