@@ -11,13 +11,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from engine.data.tasks import Example, load_examples
 from engine.data.windows import spread
-from engine.errors import CheckpointError, Diverged, SpecError
+from engine.errors import Diverged, SpecError
 from engine.evaluation.choices import mean_over_examples, score_examples
 from engine.events import CandidateEvaluated, FileWritten, Listener, Logged, Progressed, RanksChosen
 from engine.experiment import RESULT_FILE
@@ -25,7 +24,7 @@ from engine.initialize.catalogue import Installed
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups
 from engine.measured_size import measure_size
-from engine.result import check_codes, load_result, save_extracted
+from engine.result import save_extracted
 from engine.search.heuristics import list_starts
 from engine.search.objective import check_objective, check_searchable
 from engine.search.ordering import find_cost, order_best_first
@@ -34,26 +33,14 @@ from engine.search.spaces import Ranks
 from engine.search.strategies import count_evaluations, run_strategy
 from engine.session import Session, Workspace, open_session
 from engine.specs import QatTraining, RankEvaluationSpec, RankSearchSpec, Subject, TaskData
-from engine.stages.load import Loaded, load
+from engine.stages.load import Loaded
 from engine.stages.measure import measure
-from engine.stages.start import start
-from engine.stages.teach import EvaluationText, teach
-from engine.stages.widths import take_widths
+from engine.stages.restore import ParentFiles, restore
+from engine.stages.teach import EvaluationText
+
+__all__ = ["ParentFiles", "run_rank_evaluation", "run_rank_search"]
 
 STAGE = "search"
-
-
-@dataclass(frozen=True)
-class ParentFiles:
-    """What a training run left behind.
-
-    Attributes:
-        result: Its adapters and ranges.
-        history: What its training sampled; None where it is gone.
-    """
-
-    result: Path
-    history: Path | None
 
 
 @dataclass(frozen=True)
@@ -141,19 +128,12 @@ def _load_objective(session: Session, spec: RankSearchSpec) -> tuple[Example, ..
 
 
 def _prepare(session: Session, parent: ParentFiles) -> _Bench:
-    """Load the model, install its layers and put the trained adapters and ranges back."""
-    if not parent.result.is_file():
-        raise CheckpointError("the result of the training run is gone; train it again")
+    """Put the trained model together, with the groups of layers whose ranks are chosen."""
     check_searchable(session.spec)
-    loaded = load(session)
-    taught = teach(session, loaded, None)
-    widths = take_widths(session, loaded, parent.result)
-    installed, groups = start(session, loaded, widths=widths)
-    if groups is None:
+    found = restore(session, parent)
+    if found.groups is None:
         raise SpecError.at("parent", "has no elastic adapter; train one with adapter elastic-lora")
-    load_result(parent.result, installed.layers)
-    check_codes(parent.result, installed.layers)
-    return _Bench(loaded, installed, groups, taught.text)
+    return _Bench(found.loaded, found.installed, found.groups, found.text)
 
 
 def _choose(
