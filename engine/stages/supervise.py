@@ -38,7 +38,7 @@ def supervise(session: Session, *, result: str) -> None:
     if isinstance(training, QatTraining):
         # whoever goes on from a checkpoint was measured before its first step
         if session.spec.evaluation.before_training and session.workspace.resume_from is None:
-            _measure(session, loaded, installed, phase="before")
+            measure_task(session, loaded, installed, phase="before")
         learner = _build_learner(session, loaded, training, head)
         train_layers(session, training, learner, installed=installed, groups=groups, key=loaded.key)
     folder = session.workspace.folder
@@ -48,7 +48,7 @@ def supervise(session: Session, *, result: str) -> None:
     if head:
         save_head(folder / HEAD_FILE, head)
         session.listener(FileWritten("head", HEAD_FILE))
-    _measure(session, loaded, installed, phase="final")
+    measure_task(session, loaded, installed, phase="final")
 
 
 def _tell_limits(session: Session, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -80,7 +80,9 @@ def _build_learner(
     return learner
 
 
-def _measure(session: Session, loaded: LoadedHead, installed: Installed, *, phase: Phase) -> None:
+def measure_task(
+    session: Session, loaded: LoadedHead, installed: Installed, *, phase: Phase
+) -> None:
     """Ask what the task asks, at the current bits and ranks, and announce the scores."""
     family = loaded.family
     with (
