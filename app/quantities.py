@@ -16,7 +16,7 @@ NOTHING = "–"
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _THIN_SPACE = "\u202f"
-_SHARES = ("agreement", "accuracy", "acc", "acc_norm", "exact_match", "f1")
+_SHARES = ("agreement", "accuracy", "acc", "acc_norm", "exact_match", "f1", "change_rate")
 _ROUGES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 _CORRELATIONS = ("correlation", "pearson", "spearman")
 

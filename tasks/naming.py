@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from engine.specs import (
     AdapterFolder,
@@ -18,6 +19,7 @@ from engine.specs import (
     LoftQ,
     LoftQUniformQuantizer,
     LoraAdapter,
+    LoraBankAdapter,
     MapEvaluationSpec,
     NoAdapter,
     QatTraining,
@@ -26,6 +28,7 @@ from engine.specs import (
     RunSpec,
     Subject,
 )
+from engine.specs.quantizer import BITS_UNQUANTIZED
 
 MAX_NAME = 120
 SHOWN_RANKS = 3
@@ -86,21 +89,56 @@ def write_ranks(ranks: Sequence[int]) -> str:
     return "·".join(map(str, ranks[:SHOWN_RANKS])) + ("…" if len(ranks) > SHOWN_RANKS else "")
 
 
+def write_widths(quantizer: Mapping[str, Any]) -> str:
+    """Return the widths of weights, inputs and cache: "4-bit", "W4A8KV4"; "16-bit" for none.
+
+    Args:
+        quantizer: The quantizer's fields, as a stored spec has them.
+    """
+    weights = f"{quantizer.get('bits', BITS_UNQUANTIZED):g}"
+    found = {"A": quantizer.get("inputs"), "KV": quantizer.get("cache")}
+    states = ""
+    for letters, part in found.items():
+        rounding = (part or {}).get("rounding", "none")
+        if rounding != "none":
+            states += letters + (weights if rounding == "layer" else str((part or {})["bits"]))
+    return f"W{weights}{states}" if states else f"{weights}-bit"
+
+
+def write_policy(training: Mapping[str, Any]) -> str:
+    """Return how widths change in a training: "switchable 8·6·4", "cyclic 4–8"; "" for not at all.
+
+    Args:
+        training: The training's fields, as a stored spec has them.
+    """
+    policy = training.get("bit_policy") or {}
+    kind = policy.get("policy", "fixed")
+    if kind == "fixed":
+        return ""
+    if kind == "cyclic":
+        return f"cyclic {policy['lowest']}–{policy['highest']}"
+    joint = "→" if kind == "curriculum" else "·"
+    scope = policy.get("scope", "model")
+    widths = joint.join(map(str, policy["widths"]))
+    return f"{kind} {widths}" + ("" if scope == "model" else f" by {scope}")
+
+
 def _quantizer_words(spec: ExperimentSpec) -> list[str]:
     quantizer = spec.quantizer
     if isinstance(quantizer, FloatQuantizer):
         return ["16-bit"]
-    width = f"{quantizer.bits:g}-bit"
+    width = write_widths(quantizer.model_dump())
     mix = ["sensitivity mix"] if _mixes_by_sensitivity(spec) else []
+    mapped = ["layer map"] if quantizer.layer_bits else []
     if isinstance(quantizer, IntegerQuantizer):
         by_group = quantizer.granularity == "group"
         shared = f"group {quantizer.group_size}" if by_group else "per channel"
-        words = [width, *mix, shared]
-        return words if quantizer.symmetry == "asymmetric" else [*words, "symmetric"]
+        words = [width, *mix, *mapped, shared]
+        return words if quantizer.symmetry == "asymmetric" else [*words, quantizer.symmetry]
     is_uniform = isinstance(quantizer, LoftQUniformQuantizer)
     grid = "LoftQ-uniform" if is_uniform else "NormalFloat"
     block = quantizer.shared_weights
-    return [f"{width} {grid}", *mix, "per tensor" if block is None else f"block {block}"]
+    return [f"{width} {grid}", *mix, *mapped, "per tensor" if block is None else f"block {block}"]
 
 
 def _mixes_by_sensitivity(spec: ExperimentSpec) -> bool:
@@ -113,7 +151,9 @@ def _mixes_by_sensitivity(spec: ExperimentSpec) -> bool:
 def _training_words(spec: ExperimentSpec) -> list[str]:
     starts = _start_words(spec)
     if isinstance(spec.training, QatTraining):
-        return [*starts, "QAT", *_adapter_words(spec), *_task_words(spec)]
+        policy = write_policy(spec.training.model_dump())
+        told = [policy] if policy else []
+        return [*starts, "QAT", *told, *_adapter_words(spec), *_task_words(spec)]
     if starts:
         return [*starts, *_adapter_words(spec)]
     untouched = isinstance(spec.quantizer, FloatQuantizer)
@@ -141,4 +181,6 @@ def _adapter_words(spec: ExperimentSpec) -> list[str]:
     adapter = spec.adapter
     if isinstance(adapter, ElasticLoraAdapter):
         return [f"NLS {write_ranks(adapter.rank_space)}"]
+    if isinstance(adapter, LoraBankAdapter):
+        return [f"LoRA bank {adapter.r}"]
     return [f"LoRA {adapter.r}"] if isinstance(adapter, LoraAdapter) else []

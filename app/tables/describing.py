@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.text import maps as maps_text
 from app.text import ranks as text
 from engine.specs.presets import Preset, find_preset
+from tasks.naming import write_policy, write_widths
 from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
-ADAPTERS = {"lora": "LoRA", "elastic-lora": "NLS"}
+ADAPTERS = {"lora": "LoRA", "lora-bank": "LoRA bank", "elastic-lora": "NLS"}
 GRIDS = {
     "float": "16-bit",
     "integer": "integer",
@@ -48,11 +50,39 @@ def nominal_bits(run: RunRecord) -> float:
     return float(_dig(run.spec, "quantizer", "bits") or UNQUANTIZED_BITS)
 
 
+def count_maps(run: RunRecord) -> str:
+    """Return how many layer maps a run measures: "6 maps"."""
+    count = len(_dig(run.spec, "maps") or ())
+    return maps_text.COUNT[count != 1].format(count=count)
+
+
 def describe_grid(run: RunRecord) -> str:
     """Return what weights are rounded to."""
     grid = str(_dig(run.spec, "quantizer", "grid") or "float")
-    is_symmetric = _dig(run.spec, "quantizer", "symmetry") == "symmetric"
-    return GRIDS.get(grid, grid) + (", symmetric" if is_symmetric else "")
+    symmetry = _dig(run.spec, "quantizer", "symmetry") or "asymmetric"
+    return GRIDS.get(grid, grid) + ("" if symmetry == "asymmetric" else f", {symmetry}")
+
+
+def describe_width(run: RunRecord) -> str:
+    """Return the widths a run's own scores belong to: "4 bits", "W4A8KV4"."""
+    written = write_widths(_dig(run.spec, "quantizer") or {})
+    return written.replace("-bit", " bits")
+
+
+def describe_policy(run: RunRecord) -> str:
+    """Return how widths change in its training: "switchable 8·6·4"; empty where they do not."""
+    return write_policy(_dig(run.spec, "training") or {})
+
+
+def describe_layer_map(run: RunRecord) -> str:
+    """Return how many layers have widths of their own; empty where none has."""
+    lines = _dig(run.spec, "quantizer", "layer_bits") or ()
+    if not lines:
+        return ""
+    named = (
+        "lines" if any(set("*?[") & set(line.rpartition("=")[0]) for line in lines) else "layers"
+    )
+    return f"layer map, {len(lines)} {named if len(lines) != 1 else named[:-1]}"
 
 
 def describe_start(run: RunRecord) -> str:
@@ -83,6 +113,7 @@ def describe_method(run: RunRecord) -> str:
         return "16-bit baseline"
     if run.kind in text.KINDS:
         return _name_child(_name_adapter(run), run.kind)
+    policy = describe_policy(run)
     preset = find_preset(run.preset or "")
     if preset is not None and _is_still(run, preset):
         return preset.title
@@ -90,7 +121,7 @@ def describe_method(run: RunRecord) -> str:
     grids = [GRIDS[grid]] if grid in ("normal-float", "loftq-uniform") else []
     words = _name_start(run)
     if _dig(run.spec, "training", "method") not in (None, "none"):
-        words.append(str(_dig(run.spec, "training", "method")).upper())
+        words.append(f"{str(_dig(run.spec, 'training', 'method')).upper()} {policy}".rstrip())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):
         words.append(_name_adapter(run))
     if words:
@@ -103,7 +134,8 @@ def describe_family(run: RunRecord) -> str:
     """Return what is said of a family before its values: grid, start, training, adapter."""
     words = [", ".join(filter(None, (describe_grid(run), describe_start(run))))]
     if _dig(run.spec, "training", "method") not in (None, "none"):
-        words.append(str(_dig(run.spec, "training", "method")).upper())
+        method = str(_dig(run.spec, "training", "method")).upper()
+        words.append(f"{method} {describe_policy(run)}".rstrip())
     if _dig(run.spec, "adapter", "kind") not in (None, "none"):
         rank = _dig(run.spec, "adapter", "r")
         words.append(f"{_name_adapter(run)} {rank}" if rank else _name_adapter(run))
@@ -114,7 +146,7 @@ def describe_family(run: RunRecord) -> str:
 
 def list_child_methods() -> tuple[str, ...]:
     """Return what runs that build on elastic adapters are called."""
-    return tuple(_name_child(ADAPTERS["elastic-lora"], kind) for kind in text.KINDS)
+    return tuple(_name_child(ADAPTERS["elastic-lora"], kind) for kind in text.RANK_KINDS)
 
 
 def describe_setting(run: RunRecord) -> str:
@@ -164,8 +196,8 @@ def _describe_benchmarks(run: RunRecord) -> str:
 
 
 def _name_adapter(run: RunRecord) -> str:
-    kind = str(_dig(run.spec, "adapter", "kind"))
-    return ADAPTERS.get(kind, kind.upper())
+    kind = str(_dig(run.spec, "adapter", "kind") or "none")
+    return "" if kind == "none" else ADAPTERS.get(kind, kind.upper())
 
 
 def _name_start(run: RunRecord) -> list[str]:
@@ -177,7 +209,8 @@ def _name_start(run: RunRecord) -> list[str]:
 
 
 def _name_child(adapter: str, kind: str) -> str:
-    return f"{adapter}, {text.KINDS[kind]}"
+    words = f"{adapter}, {text.KINDS[kind]}" if adapter else text.KINDS[kind]
+    return words[:1].upper() + words[1:]
 
 
 def _is_still(run: RunRecord, preset: Preset) -> bool:
@@ -186,6 +219,11 @@ def _is_still(run: RunRecord, preset: Preset) -> bool:
         own, known = (_dig(each, axis, tag) or default for each in (run.spec, preset.values))
         if own != known:
             return False
+    policies = (
+        _dig(each, "training", "bit_policy", "policy") for each in (run.spec, preset.values)
+    )
+    if len({each or "fixed" for each in policies}) > 1:
+        return False
     placement = _dig(preset.values, "adapter", "placement") or "absorbed"
     if _dig(run.spec, "adapter", "placement") not in (None, placement):
         return False

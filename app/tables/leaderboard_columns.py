@@ -26,7 +26,9 @@ from app.tables.describing import (
     describe_grid,
     describe_method,
     describe_model,
+    describe_policy,
     describe_start,
+    describe_width,
     nominal_bits,
 )
 from app.tables.metrics import (
@@ -226,6 +228,22 @@ DESCRIPTION = (
         "Bits",
         "Width of the grid, on the mean where layers differ; 16 where nothing is quantized.",
         _bits,
+    ),
+    Column(
+        "policy",
+        "Bit policy",
+        "How widths changed from step to step of the training.",
+        lambda r: text_cell(describe_policy(r.run)),
+        align="text",
+        shown=False,
+    ),
+    Column(
+        "widths",
+        "Weights, inputs, cache",
+        "Widths of weights (W), of layers' inputs (A) and of keys and values (KV).",
+        lambda r: text_cell(describe_width(r.run)),
+        align="text",
+        shown=False,
     ),
     Column("group_size", "Group", "Weights that share a scale.", _group_size, shown=False),
     Column(

@@ -11,10 +11,13 @@ from typing import Any
 
 from app.plots.candidates import describe_error, read_candidates
 from app.quantities import NOTHING, write_count, write_score
+from app.tables.describing import count_maps
 from app.tables.metrics import name_metric, order_of_metric
-from app.tables.sections import Fact, Section, build_row
+from app.tables.sections import Fact, FactRow, Section, build_row
+from app.text import maps as maps_text
 from app.text import ranks as text
 from app.text import runs as runs_text
+from engine.specs import GradientAttack, MapEvaluationSpec, load_spec
 from tasks.store.records import CandidateRecord, RunRecord, ScoreRecord
 
 
@@ -49,6 +52,8 @@ def describe_origin(
             build_row(text.STRATEGY, _write_strategy(run.spec)),
             build_row(text.CHOSEN_ON, write_examples(run.spec, candidates)),
         ]
+    elif run.kind == "map-evaluation":
+        rows += _list_maps(run)
     else:
         ranks = ", ".join(map(str, run.spec.get("ranks", ())))
         rows.append(build_row(text.RANKS_TITLE, Fact(ranks, mono=True)))
@@ -113,8 +118,22 @@ def _write_strategy(spec: dict[str, Any]) -> str:
     return text.STRATEGY_WITH_BUDGET.format(name=name, count=write_count(count)) if count else name
 
 
+def _list_maps(run: RunRecord) -> list[FactRow]:
+    """Return which maps an evaluation measures, and how it attacks."""
+    spec = load_spec(run.spec)
+    if not isinstance(spec, MapEvaluationSpec):
+        return []
+    rows = [build_row(maps_text.LABELS, " · ".join(each.label for each in spec.maps))]
+    if isinstance(spec.attack, GradientAttack):
+        asked = {"count": write_count(spec.attack.num_samples), "steps": spec.attack.num_steps}
+        rows.append(build_row(maps_text.ATTACK, maps_text.ATTACKS["gbda"].format(**asked)))
+    return rows
+
+
 def _find_best(child: Child) -> Fact:
     """Return a search's best configuration, or an evaluation's first benchmark."""
+    if child.run.kind == "map-evaluation":
+        return Fact(count_maps(child.run))
     if child.run.kind == "search":
         found = read_candidates(
             child.candidates, chosen=(child.run.chosen_ranks or {}).get("ranks")

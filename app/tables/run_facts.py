@@ -60,9 +60,10 @@ def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
     """Return the sections beside the curves."""
     origin = describe_origin(run, found.parent, found.candidates)
     is_parent = origin is None and run.spec.get("adapter", {}).get("kind") == "elastic-lora"
+    scores = describe_scores(run, found.scores, found.baseline_scores, found.baseline_id)
     return (
         *([origin] if origin else []),
-        describe_scores(run, found.scores, found.baseline_scores, found.baseline_id),
+        *([] if run.kind == "map-evaluation" else [scores]),  # its scores stand at their maps
         *([describe_children(found.children)] if is_parent or found.children else []),
         describe_estimates(run),
         describe_files(found.files),

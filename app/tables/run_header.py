@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.quantities import write_bits, write_count, write_seconds
+from app.quantities import write_count, write_seconds
 from app.tables.describing import (
+    count_maps,
     describe_head,
+    describe_layer_map,
     describe_method,
     describe_model,
+    describe_policy,
+    describe_width,
     list_benchmarks,
-    nominal_bits,
 )
 from app.tables.run_actions import elapsed_seconds, list_actions, progress_ratio
 from app.text import run as text
@@ -59,7 +62,7 @@ def describe_header(
 
 
 def _list_words(run: RunRecord) -> list[str]:
-    words = [f"#{run.id}", describe_model(run), describe_method(run), _write_width(run)]
+    words = [f"#{run.id}", describe_model(run), describe_method(run), *_list_widths(run)]
     if run.device:
         words.append(run.device)
     if run.attempt > 1:
@@ -70,8 +73,13 @@ def _list_words(run: RunRecord) -> list[str]:
     return words
 
 
-def _write_width(run: RunRecord) -> str:
-    return f"{write_bits(nominal_bits(run))} bits"
+def _list_widths(run: RunRecord) -> list[str]:
+    """Return the widths a run trains and is measured at, or how many maps it measures."""
+    if run.kind == "map-evaluation":
+        return [count_maps(run)]
+    policy, width = describe_policy(run), describe_width(run)
+    measured = text.HEADER["measured_at"].format(width=width) if policy else width
+    return list(filter(None, (policy, measured, describe_layer_map(run))))
 
 
 def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str, str]]:
@@ -86,10 +94,13 @@ def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str,
 
 
 def _plan(run: RunRecord) -> list[str]:
+    if run.kind == "map-evaluation":
+        return list(text.MAP_STAGES)
     is_trained = run.spec.get("training", {}).get("method", "none") != "none"
     wanted = {
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
+        "maps": False,
         "teach": not describe_head(run),
         "sensitivity": _measures_sensitivity(run),
         "evaluate": not describe_head(run),

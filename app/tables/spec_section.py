@@ -67,5 +67,12 @@ def _write(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(_write_item, value))
     return str(value)
+
+
+def _write_item(item: Any) -> str:
+    """Write one of a list: a layer map as what it says of itself."""
+    if not isinstance(item, dict):
+        return str(item)
+    return " ".join(_write(value) for value in item.values() if value not in ("", [], None))

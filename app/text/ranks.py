@@ -92,7 +92,9 @@ VIEW: Final[dict[str, str]] = {
 KINDS: Final[dict[str, str]] = {
     "search": "rank search",
     "evaluation": "ranks evaluated",
+    "map-evaluation": "maps evaluated",
 }
+RANK_KINDS = ("search", "evaluation")
 ORIGIN_TITLE = "Builds on"
 PARENT = "Training run"
 PARENT_GONE = "Run {id}, which was deleted"

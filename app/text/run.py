@@ -23,6 +23,7 @@ HEADER: Final[dict[str, str]] = {
     "back": "Runs",
     "attempt": "attempt {number}",
     "yaml": "YAML",
+    "measured_at": "measured at {width}",
 }
 FAILURES: Final[dict[str, str]] = {
     "spec": "The request cannot be carried out",
@@ -41,7 +42,9 @@ STAGES: Final[dict[str, str]] = {
     "search": "Search",
     "evaluate": "Evaluate",
     "benchmarks": "Benchmarks",
+    "maps": "Maps",
 }
+MAP_STAGES = ("load", "maps")
 
 # curves
 CURVES = "Training"

@@ -77,6 +77,26 @@ def test_a_baseline_is_the_untouched_model_of_the_same_setting() -> None:
             "smollm2-135m-instruct 3-bit per channel symmetric QAT LoRA 16",
         ),
         (
+            {"preset": "switchable"},
+            "smollm2-135m-instruct W4A8 group 64 narrow QAT switchable 8·6·4 LoRA bank 16",
+        ),
+        (
+            {"preset": "cyclic", "quantizer": {"inputs": {"rounding": "none"}}},
+            "smollm2-135m-instruct 4-bit group 64 narrow QAT cyclic 4–8 LoRA 16",
+        ),
+        (
+            {"preset": "random-precision", "quantizer": {"cache": {"rounding": "layer"}}},
+            "smollm2-135m-instruct W4A8KV4 group 64 narrow QAT random 8·7·6·5·4 by block LoRA 16",
+        ),
+        (
+            {"preset": "curriculum"},
+            "smollm2-135m-instruct 3-bit group 64 narrow QAT curriculum 8→6→4→3 LoRA 16",
+        ),
+        (
+            {"preset": "rtn", "quantizer": {"layer_bits": ["*.mlp.*=3"]}},
+            "smollm2-135m-instruct 4-bit layer map group 64 round-to-nearest",
+        ),
+        (
             {"preset": "qat-nls"},
             "smollm2-135m-instruct 4-bit group 64 QAT NLS 16·12·8",
         ),

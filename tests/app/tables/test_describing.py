@@ -18,10 +18,11 @@ from app.tables.describing import (
     nominal_bits,
 )
 from app.tables.leaderboard import View, arrange
+from app.tables.lineage import describe_origin
 from app.tables.run_header import describe_header
 from app.tables.score_section import describe_scores
 from app.text import leaderboard as text
-from engine.specs import resolve
+from engine.specs import MapEvaluationSpec, resolve, resolve_child
 from tasks.store import leaderboard, runs
 from tasks.store.records import RunRecord, ScoreRecord
 from tests.filled import Filled
@@ -85,6 +86,28 @@ def dress(run: RunRecord, **values: Any) -> RunRecord:
             "integer, symmetric",
             "round to nearest",
         ),
+        (
+            {"preset": "switchable"},
+            "Switchable precision (QaLoF)",
+            "integer, narrow",
+            "round to nearest",
+        ),
+        (
+            {
+                "preset": "qat-lora",
+                "training": {"bit_policy": {"policy": "cyclic"}},
+                "quantizer": {"bits": 4},
+            },
+            "QAT cyclic 4–8 + LoRA",
+            "integer",
+            "round to nearest",
+        ),
+        (
+            {"preset": "switchable", "training": {"bit_policy": {"policy": "random"}}},
+            "QAT random 8·6·4 + LoRA bank",
+            "integer, narrow",
+            "round to nearest",
+        ),
         (CLASSIFY, "NormalFloat + LoftQ + QAT + LoRA", "NormalFloat", "LoftQ"),
     ],
 )
@@ -103,6 +126,48 @@ def test_fractions_of_bits_are_written_as_asked(run: RunRecord, bits: float, wor
     dressed = dress(run, preset="rtn", quantizer={"bits": bits})
     assert nominal_bits(dressed) == bits
     assert word in describe_header(dressed, ())["sub"].split(" · ")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"preset": "switchable"}, ["switchable 8·6·4", "measured at W4A8"]),
+        ({"preset": "cyclic"}, ["cyclic 4–8", "measured at W4A8"]),
+        (
+            {"preset": "rtn", "quantizer": {"cache": {"rounding": "layer"}}},
+            ["W4KV4"],
+        ),
+        (
+            {"preset": "rtn", "quantizer": {"layer_bits": ["a.b=3", "a.c=W4A8"]}},
+            ["4 bits", "layer map, 2 layers"],
+        ),
+        (
+            {"preset": "rtn", "quantizer": {"layer_bits": ["*.mlp.*=3"]}},
+            ["4 bits", "layer map, 1 line"],
+        ),
+    ],
+)
+def test_the_head_says_what_is_trained_and_what_is_measured(
+    run: RunRecord, *, values: dict[str, Any], words: list[str]
+) -> None:
+    """Policy, widths of weights, inputs and cache, and layers with widths of their own."""
+    said = describe_header(dress(run, **values), ())["sub"].split(" · ")
+    joined = " · ".join(said)
+    assert " · ".join(words) in joined
+
+
+def test_an_evaluation_of_maps_has_a_head_of_its_own(run: RunRecord) -> None:
+    """It is called after what it does, counts its maps, and plans no training."""
+    parent = resolve({"preset": "switchable"}).spec
+    asked = {"parent": run.id, "maps": [{"map": "uniform", "bits": bits} for bits in (4, 6)]}
+    spec = resolve_child(MapEvaluationSpec, parent, asked).model_dump(mode="json")
+    found = replace(run, kind="map-evaluation", spec=spec, preset=None, state="queued")
+    head = describe_header(found, ())
+    assert "LoRA bank, maps evaluated · 2 maps" in head["sub"]
+    assert [stage["title"] for stage in head["stages"]][-1] == "Maps"
+    section = describe_origin(found, None)
+    assert section is not None
+    assert section.rows[1].cells[1].text == "4 bits · 6 bits"
 
 
 def test_a_run_from_before_there_were_heads_reads_as_before(run: RunRecord) -> None:
