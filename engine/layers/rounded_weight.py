@@ -1,6 +1,8 @@
 """A frozen weight with its ranges, its adapter and its current bits and rank.
 
-An absorbed adapter is part of the weight; a parallel one is added to the output by the layer.
+An absorbed adapter is part of the weight; a parallel one is added to the output by the layer. Every
+width the weight can be rounded to has ranges of its own, and an adapter: its own or a shared one.
+Choosing a width only chooses among them.
 
 `effective` is the plain differentiable form, `hold` the fast one: computed once, used by every
 forward until `release`. Neither changes the frozen weight, so 16 bits and rank 0 give the original
@@ -8,6 +10,9 @@ model back. Start with `RoundedWeight`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +23,18 @@ from engine.layers.codebook_scales import WeightRanges
 from engine.layers.held_weight import HeldWeight
 from engine.quant.grouping import join, split
 from engine.quant.projection import LowRank
+from engine.specs.layer_bits import WIDTHS
 from engine.specs.quantizer import BITS_UNQUANTIZED
+
+Part = TypeVar("Part", bound=nn.Module)
+Kept = dict[tuple[int, int, torch.dtype], Tensor]
+
+
+class Width(NamedTuple):
+    """What a weight has at one width: ranges (None at 16 bits) and an adapter, or none."""
+
+    ranges: WeightRanges | None
+    adapter: LoraPair | None
 
 
 class RoundedWeight(nn.Module):
@@ -26,12 +42,18 @@ class RoundedWeight(nn.Module):
 
     Attributes:
         weight: (O, I) frozen, in the model's dtype.
-        ranges: Ranges of the one width it can be rounded to, or None where it cannot.
-        adapter: The low-rank pair, or None.
+        ranges: Ranges of the current width; at 16 bits those of the width before; None where it
+            cannot be rounded.
+        adapter: The low-rank pair of the current width, or None.
         num_groups: G, groups per row; 1 without ranges.
+        trained_widths: Widths it was put in with, the highest first; more can be known by now.
+        own_bits: The width a run's own scores are measured at.
         active_bits: Current width; 16 leaves the weight unrounded.
         active_rank: Current rank; 0 leaves the adapter out.
+        active_inputs: Width of the layer's inputs; 16 leaves them unrounded.
+        cache_bits: Width of the keys and values of the block whose keys this layer makes.
         held: The weight computed ahead, while held.
+        kept: Weights computed ahead by width, rank and dtype, while they are to be kept.
     """
 
     def __init__(
@@ -44,8 +66,15 @@ class RoundedWeight(nn.Module):
         self.adapter = adapter
         self.num_groups = 1 if ranges is None else ranges.num_groups
         self.active_bits = BITS_UNQUANTIZED if ranges is None else ranges.bits
+        self.own_bits = self.active_bits
         self.active_rank = 0 if adapter is None else adapter.max_rank
+        self.active_inputs = self.cache_bits = BITS_UNQUANTIZED
         self.held: HeldWeight | None = None
+        self.kept: Kept | None = None
+        self.trained_widths: tuple[int, ...] = () if ranges is None else (ranges.bits,)
+        self._widths: dict[int, Width] = {BITS_UNQUANTIZED: Width(None, adapter)}
+        if ranges is not None:
+            self._widths[ranges.bits] = Width(ranges, adapter)
 
     @property
     def absorbed(self) -> LoraPair | None:
@@ -64,16 +93,73 @@ class RoundedWeight(nn.Module):
         """Whether the frozen weight is used as it is."""
         return self.active_bits == BITS_UNQUANTIZED and self.absorbed is None
 
+    @property
+    def known_widths(self) -> tuple[int, ...]:
+        """The widths it can be set to, the lowest first; 16 always."""
+        return tuple(sorted(self._widths))
+
+    def add_width(self, bits: int, width: Width) -> None:
+        """Make one more width known, or give one other ranges or another adapter."""
+        self._widths[bits] = width
+
+    def find_width(self, bits: int) -> Width | None:
+        """Return what it has at a width; None where it has none."""
+        return self._widths.get(bits)
+
     def set_bits(self, bits: int) -> None:
-        """Choose the width: 16, or the one this weight has ranges for.
+        """Choose the width: 16, or one this weight has ranges for.
+
+        Where that brings another adapter, all of its rank becomes active.
 
         Raises:
             SpecError: When there are no ranges of that width.
         """
-        known = [BITS_UNQUANTIZED] if self.ranges is None else [self.ranges.bits, BITS_UNQUANTIZED]
-        if bits not in known:
+        width = self._widths.get(bits)
+        if width is None:
+            known = ", ".join(map(str, self.known_widths))
             raise SpecError.at("bits", f"{bits} is not available here; choose one of {known}")
+        if width.ranges is not None:
+            self.ranges = width.ranges
+        if width.adapter is not self.adapter:
+            self.adapter = width.adapter
+            self.active_rank = 0 if width.adapter is None else width.adapter.max_rank
         self.active_bits = bits
+
+    def set_inputs(self, bits: int) -> None:
+        """Choose the width of the layer's inputs.
+
+        Raises:
+            SpecError: When it is no width.
+        """
+        self.active_inputs = _checked(bits, "inputs")
+
+    def set_cache(self, bits: int) -> None:
+        """Choose the width of the keys and values that come from this layer's block.
+
+        Raises:
+            SpecError: When it is no width.
+        """
+        self.cache_bits = _checked(bits, "cache")
+
+    def list_adapters(self) -> dict[str, LoraPair]:
+        """Return every adapter it was put in with by name, a shared one once.
+
+        One is called "adapter"; several are "adapter.8", "adapter.6" and so on, by width.
+        """
+        return self._name_parts("adapter", lambda width: width.adapter)
+
+    def list_ranges(self) -> dict[str, WeightRanges]:
+        """Return the ranges of the same widths: "ranges", or "ranges.8" and so on."""
+        return self._name_parts("ranges", lambda width: width.ranges)
+
+    def _name_parts(self, name: str, find: Callable[[Width], Part | None]) -> dict[str, Part]:
+        widths = self.trained_widths or (BITS_UNQUANTIZED,)
+        found = {bits: find(self._widths[bits]) for bits in widths}
+        parts: dict[int, Part] = {}
+        for bits, part in found.items():
+            if part is not None and all(part is not other for other in parts.values()):
+                parts[bits] = part
+        return {name if len(parts) == 1 else f"{name}.{bits}": part for bits, part in parts.items()}
 
     def set_rank(self, rank: int) -> None:
         """Choose the rank: 0, or one of the adapter's.
@@ -117,8 +203,9 @@ class RoundedWeight(nn.Module):
         if trains and self.adapter is not None:
             self.adapter.trained_rank = max(self.adapter.trained_rank, self.active_rank)
         if not self.is_plain:
-            finish = self._project if trains and self._learns_from_weight() else None
-            self.held = HeldWeight(self._absorbed(dtype), finish)
+            learns = trains and self._learns_from_weight()
+            weight = self._absorbed(dtype) if learns else self._remember(dtype)
+            self.held = HeldWeight(weight, self._project if learns else None)
         return self.held
 
     def release(self) -> None:
@@ -138,6 +225,16 @@ class RoundedWeight(nn.Module):
         self.weight.data.copy_(self._absorbed(torch.float32))
         self.ranges = self.adapter = self.held = None
         self.active_bits, self.active_rank = BITS_UNQUANTIZED, 0
+        self._widths, self.trained_widths = {BITS_UNQUANTIZED: Width(None, None)}, ()
+
+    def _remember(self, dtype: torch.dtype) -> Tensor:
+        """Return the effective weight, computed before where it is to be kept."""
+        if self.kept is None:
+            return self._absorbed(dtype)
+        key = (self.active_bits, self.active_rank if self.absorbed else 0, dtype)
+        if key not in self.kept:
+            self.kept[key] = self._absorbed(dtype)
+        return self.kept[key]
 
     def _absorbed(self, dtype: torch.dtype) -> Tensor:
         pair = self._active_pair()
@@ -164,3 +261,9 @@ class RoundedWeight(nn.Module):
 
     def _active_pair(self) -> LowRank | None:
         return self.absorbed.low_rank(self.active_rank) if self.absorbed is not None else None
+
+
+def _checked(bits: int, field: str) -> int:
+    if bits not in WIDTHS:
+        raise SpecError.at(field, f"{bits} is no width; choose one of 2 to 8, or 16")
+    return bits

@@ -7,24 +7,26 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.errors import SpecError
 from engine.layer_patterns import is_selected
-from engine.layers.adapters import LoraPair
-from engine.layers.codebook_scales import WeightRanges, build_ranges
+from engine.layers.bit_maps import own_map
+from engine.layers.layer_map import apply_map
 from engine.layers.quantized_embedding import QuantizedEmbedding
 from engine.layers.quantized_linear import QuantizedLinear
 from engine.layers.rounded_weight import RoundedWeight
-from engine.quant.grouping import count_groups, split
+from engine.layers.width_bank import LayerWidths, build_rounded
 from engine.specs import (
     AdapterSpec,
+    FloatInputs,
     FloatQuantizer,
     LowRankAdapter,
     NoAdapter,
     QuantizerSpec,
 )
-from engine.specs.quantizer import DEFAULT_EXCLUDE
+from engine.specs.layer_bits import check_named, find_bits
+from engine.specs.quantizer import BITS_UNQUANTIZED, DEFAULT_EXCLUDE
 
 Layers = dict[str, RoundedWeight]
 Users = dict[str, nn.Linear | nn.Embedding]
@@ -36,12 +38,14 @@ class LayerPlan:
 
     Attributes:
         bits: Width of each layer by name, where layers differ; others get the quantizer's.
+        widths: Widths every layer is trained at, the highest first; empty for its own alone.
     """
 
     quantizer: QuantizerSpec
     adapter: AdapterSpec
     seed: int
     bits: Mapping[str, int] = field(default_factory=dict)
+    widths: tuple[int, ...] = ()
 
 
 def install(model: nn.Module, plan: LayerPlan) -> Layers:
@@ -55,7 +59,8 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
         plan: Quantizer, adapter and seed.
 
     Returns:
-        Layer name to rounded weight, in the model's order; empty where nothing is asked.
+        Layer name to rounded weight, in the model's order, each at its own width; empty where
+        nothing is asked.
 
     Raises:
         SpecError: When no layer matches, a group size or rank does not fit a layer, or a layer
@@ -71,8 +76,9 @@ def install(model: nn.Module, plan: LayerPlan) -> Layers:
         adapted = isinstance(first, nn.Linear) and id(first.weight) not in tied
         layers[name] = _build(name, first, plan, generator if adapted else None)
         for alias, module in users.items():
-            model.set_submodule(alias, _replacement(module, layers[name]))
+            model.set_submodule(alias, _replacement(module, layers[name], plan.quantizer))
     _check_found(layers, plan)
+    apply_map(layers, own_map(layers, plan.quantizer))
     return layers
 
 
@@ -100,6 +106,8 @@ def _check_found(layers: Layers, plan: LayerPlan) -> None:
         raise SpecError.at(
             "quantizer.include", "no layer of this model is selected; use * or a layer's name"
         )
+    if not isinstance(plan.quantizer, FloatQuantizer):
+        check_named(plan.quantizer.layer_bits, layers, field="quantizer.layer_bits")
     adapted = any(layer.adapter is not None for layer in layers.values())
     if not isinstance(plan.adapter, NoAdapter) and not adapted:
         raise SpecError.at(
@@ -145,31 +153,38 @@ def _adapter_for(
 def _build(
     name: str, module: nn.Linear | nn.Embedding, plan: LayerPlan, generator: torch.Generator | None
 ) -> RoundedWeight:
-    weight = cast("nn.Parameter", module.weight)
-    adapter_spec = _adapter_for(name, plan) if generator is not None else None
     try:
-        ranges = _build_ranges(name, weight, plan)
-        adapter = None
-        if adapter_spec is not None and generator is not None:
-            adapter = LoraPair(weight.shape, adapter_spec, generator=generator)
+        return build_rounded(
+            cast("nn.Parameter", module.weight),
+            _find_widths(name, plan),
+            quantizer=plan.quantizer,
+            adapter=None if generator is None else _adapter_for(name, plan),
+            generator=generator,
+        )
     except SpecError as error:
         problem = error.problems[0]
         raise SpecError.at(problem.field, f"{problem.message} (layer {name})") from error
-    return RoundedWeight(weight, ranges=ranges, adapter=adapter).to(weight.device)
 
 
-def _build_ranges(name: str, weight: Tensor, plan: LayerPlan) -> WeightRanges | None:
+def _find_widths(name: str, plan: LayerPlan) -> LayerWidths:
+    """Return the widths of a layer: the plan's, its own by the layer map, or the quantizer's."""
     spec = plan.quantizer
     if isinstance(spec, FloatQuantizer):
-        return None
+        return LayerWidths(BITS_UNQUANTIZED, ())
+    mapped = find_bits(spec.layer_bits, name)
     if spec.is_mixed and name not in plan.bits:
         raise ValueError(f"{name} has no width of its own, and {spec.bits} is none")
-    num_groups = count_groups(weight.shape[1], spec.shared_weights)
-    bits = plan.bits.get(name, int(spec.bits))
-    return build_ranges(split(weight.detach(), num_groups), spec, bits)
+    own = plan.bits.get(name, int(spec.bits)) if mapped is None else mapped.weights
+    if own == BITS_UNQUANTIZED and not plan.widths:
+        return LayerWidths(own, ())
+    return LayerWidths(own, plan.widths or (own,))
 
 
-def _replacement(module: nn.Linear | nn.Embedding, rounded: RoundedWeight) -> nn.Module:
+def _replacement(
+    module: nn.Linear | nn.Embedding, rounded: RoundedWeight, quantizer: QuantizerSpec
+) -> nn.Module:
     if isinstance(module, nn.Embedding):
         return QuantizedEmbedding(rounded, module.padding_idx)
-    return QuantizedLinear(rounded, module.bias)
+    inputs = FloatInputs() if isinstance(quantizer, FloatQuantizer) else quantizer.inputs
+    granularity = "token" if isinstance(inputs, FloatInputs) else inputs.granularity
+    return QuantizedLinear(rounded, module.bias, granularity=granularity)

@@ -10,7 +10,7 @@ from engine.layers.layer_map import LayerSetting, apply_map, bypassed, held, rea
 from engine.layers.swap import Layers
 from tests.engine.tiny_layers import quantized_llama, some_tokens
 
-OFF = LayerSetting(16, 0)
+OFF = LayerSetting(16, 0, 16, 16)
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def test_a_map_sets_what_it_names(layers: Layers) -> None:
     apply_map(layers, {first: OFF, second: LayerSetting(3, 0)})
     found = read_map(layers)
     assert found[first] == OFF
-    assert found[second] == LayerSetting(3, 0)
-    assert {found[name] for name in others} == {LayerSetting(3, 4)}
+    assert found[second] == LayerSetting(3, 0, 16, 16)
+    assert {found[name] for name in others} == {LayerSetting(3, 4, 16, 16)}
     assert layers[first].held is None
 
 
@@ -35,7 +35,7 @@ def test_a_map_sets_what_it_names(layers: Layers) -> None:
     ("name", "setting", "message"),
     [
         ("nowhere", OFF, "nowhere: there is no quantized layer of that name"),
-        ("", LayerSetting(7, 4), r"bits: 7 is not available here; choose one of \[3, 16\]"),
+        ("", LayerSetting(7, 4), r"bits: 7 is not available here; choose one of 3, 16"),
         ("", LayerSetting(3, 5), r"rank: 5 is not available here; choose one of \[0, 4\]"),
     ],
 )

@@ -191,7 +191,7 @@ def test_rank_zero_leaves_the_adapter_alone() -> None:
 def test_only_what_is_there_can_be_chosen() -> None:
     """Bits or ranks the layer has nothing for are refused with what it has."""
     rounded: RoundedWeight = make_layer("asymmetric", lora()).rounded
-    with pytest.raises(SpecError, match=r"bits: 5 is not available here; choose one of \[3, 16\]"):
+    with pytest.raises(SpecError, match=r"bits: 5 is not available here; choose one of 3, 16"):
         rounded.set_bits(5)
     with pytest.raises(SpecError, match=r"rank: 8 is not available here; choose one of \[0, 4\]"):
         rounded.set_rank(8)
