@@ -10,9 +10,10 @@ memory and time before launch; no torch), `models/` (loading, shapes, names), `d
 windows of tokens), `export/` (results in other programs' formats), `quant/` (tensor arithmetic),
 `layers/` (what stands in for a linear layer), `initialize/` (where training starts from),
 `teacher/` (the 16-bit model's targets), `training/` (the loop), `evaluation/` (what is measured),
-`supervised/` (what other heads learn and are measured on), `search/` (choosing ranks; no torch),
-`sensitivity/` (how much the rounding of a layer matters), `allocation/` (which layer gets how many
-bits; no torch), `layer_maps/` (files of widths, ours and others'; no torch).
+`supervised/` (what other heads learn and are measured on), `robustness/` (attacks on a classifier),
+`search/` (choosing ranks; no torch), `sensitivity/` (how much the rounding of a layer matters),
+`allocation/` (which layer gets how many bits; no torch), `layer_maps/` (files of widths, ours and
+others'; no torch).
 
 The package itself imports nothing. Start with `experiment.py`.
 """

@@ -7,7 +7,7 @@ GLUE's: a checkpoint was put into the order of what it learns when it was loaded
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,7 @@ class Classification:
 
         def mark(each: Measured[Labelled], told: Told) -> Mapping[str, Mean]:
             texts = [example.texts for example in each.examples]
-            outputs = _ask(model, tokenizer, texts, spec=spec, told=told)
+            outputs = ask(model, tokenizer, texts, spec=spec, told=told)
             labels = np.array([example.label for example in each.examples])
             return score_glue(each.name, labels, self._read(outputs, model, each.name))
 
@@ -130,6 +130,25 @@ class Classification:
             phase=phase,
             progress=progress,
         )
+
+    def attacked_texts(self, num_samples: int, *, model: nn.Module) -> Measured[Labelled]:
+        """Return examples of the first measured split, evenly spread, at most all, in order.
+
+        Args:
+            num_samples: How many.
+            model: Whose classes are meant: labels are places among its outputs.
+        """
+        measured = self.examples.measured[0]
+        count = len(measured.examples)
+        taken = min(num_samples, count)
+        order = find_order(getattr(model, "config", None), GLUE[measured.name].labels)
+        chosen = []
+        for index in range(taken):
+            example = measured.examples[(2 * index + 1) * count // (2 * taken)]
+            label = example.label if order is None else order[int(example.label)]
+            chosen.append(Labelled(example.texts, label))
+        is_limited = measured.is_limited or taken < count
+        return replace(measured, examples=tuple(chosen), is_limited=is_limited)
 
     def _read(self, outputs: Tensor, model: nn.Module, name: str) -> Values:
         """Return the answer that (N, C) outputs give to each question, (N,)."""
@@ -156,7 +175,7 @@ def load_classification(spec: Subject, *, data_folder: Path, mirror: Path | None
     return Classification(CLASSES_BY_TASK[next(iter(names))], examples)
 
 
-def _ask(
+def ask(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     texts: list[tuple[str, ...]],
@@ -164,7 +183,15 @@ def _ask(
     spec: EvaluationSpec,
     told: Told,
 ) -> Tensor:
-    """Return what the head puts out for N texts, (N, C) float32 on the CPU, in their order."""
+    """Return what the head puts out for N texts, (N, C) float32 on the CPU, in their order.
+
+    Args:
+        model: A Transformers model with a classification head; left in the mode it was in.
+        tokenizer: Its tokenizer.
+        texts: One or two texts each, the same number in all.
+        spec: Batch size and row length.
+        told: Told of texts done.
+    """
     limit = row_limit(tokenizer, spec.max_length, field=MEASURED_LENGTH)
     encoded = encode(texts, tokenizer, max_length=limit)
     parts, places, done = [], [], 0
