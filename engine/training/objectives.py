@@ -25,6 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from engine.layers.head import SplitModel
 from engine.layers.held_weight import multiplied_dtype
 from engine.specs import QatTraining
+from engine.training.distances import add_divergence, divergence
 
 PIECE_ROWS = 128
 HEAD_ROWS = 8192
@@ -38,6 +39,10 @@ class Mix(NamedTuple):
     distillation: float
     task: float
     temperature: float
+
+    def scaled(self, share: float) -> Mix:
+        """Return the same mix as a share of a larger loss."""
+        return Mix(self.distillation * share, self.task * share, self.temperature)
 
 
 class Answers(NamedTuple):
@@ -58,6 +63,31 @@ class Answers(NamedTuple):
         if self.indices is None or self.log_probs is None:
             return Answers(self.labels[rows], None, None)
         return Answers(self.labels[rows], self.indices[rows], self.log_probs[rows])
+
+
+class Followed(NamedTuple):
+    """Predictions of higher widths that N positions are drawn towards.
+
+    Attributes:
+        teachers: Of each higher width (N, D) hidden states under the same head, or (N, V) logits
+            where the head itself is rounded; detached.
+        weight: Share of their mean divergence in the loss.
+        temperature: Softens both sides before they are compared.
+        are_logits: Whether `teachers` are logits.
+    """
+
+    teachers: tuple[Tensor, ...] = ()
+    weight: float = 0.0
+    temperature: float = 1.0
+    are_logits: bool = False
+
+    def rows(self, rows: slice, *, share: float = 1.0) -> Followed:
+        """Return those of some positions, weighed by a share."""
+        parts = tuple(teacher[rows] for teacher in self.teachers)
+        return self._replace(teachers=parts, weight=self.weight * share)
+
+
+NOBODY = Followed()
 
 
 def build_mix(spec: QatTraining) -> Mix:
@@ -86,14 +116,18 @@ def reference_loss(logits: Tensor, answers: Answers, mix: Mix) -> Tensor:
     return total
 
 
-def loss_of_hidden(split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix) -> Tensor:
+def loss_of_hidden(
+    split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix, *, followed: Followed = NOBODY
+) -> Tensor:
     """Mean loss of (N, D) hidden states, differentiable; picks the path that fits the head."""
     if split.head_is_plain:
-        return plain_head_loss(hidden, split.head_weight, answers, mix)
-    return any_head_loss(split, hidden, answers, mix)
+        return plain_head_loss(hidden, split.head_weight, answers, mix, followed=followed)
+    return any_head_loss(split, hidden, answers, mix, followed=followed)
 
 
-def any_head_loss(split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix) -> Tensor:
+def any_head_loss(
+    split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix, *, followed: Followed = NOBODY
+) -> Tensor:
     """Mean loss through any head, in pieces that are computed again in the backward pass."""
     total = hidden.new_zeros((), dtype=torch.float32)
     num_labels = int((answers.labels != IGNORED).sum())
@@ -104,26 +138,42 @@ def any_head_loss(split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix)
         labeled = int((piece.labels != IGNORED).sum()) / max(num_labels, 1)
         shares = Mix(mix.distillation * share, mix.task * labeled, mix.temperature)
         total = total + checkpoint(
-            _piece_loss, split, hidden[rows], piece, shares, use_reentrant=False
+            _piece_loss,
+            split,
+            hidden[rows],
+            (piece, shares, followed.rows(rows, share=share)),
+            use_reentrant=False,
         )
     return total
 
 
-def _piece_loss(split: SplitModel, hidden: Tensor, answers: Answers, mix: Mix) -> Tensor:
-    return reference_loss(split.logits(hidden), answers, mix)
+def _piece_loss(split: SplitModel, hidden: Tensor, asked: tuple[Answers, Mix, Followed]) -> Tensor:
+    answers, mix, followed = asked
+    logits = split.logits(hidden)
+    loss = reference_loss(logits, answers, mix)
+    for teacher in followed.teachers:
+        with torch.no_grad():
+            target = teacher if followed.are_logits else split.logits(teacher)
+        weight = followed.weight / len(followed.teachers)
+        loss = loss + weight * divergence(logits, target, followed.temperature)
+    return loss
 
 
-def plain_head_loss(hidden: Tensor, head: Tensor, answers: Answers, mix: Mix) -> Tensor:
+def plain_head_loss(
+    hidden: Tensor, head: Tensor, answers: Answers, mix: Mix, *, followed: Followed = NOBODY
+) -> Tensor:
     """Mean loss of (N, D) hidden states under a frozen (V, D) head; fast, exact gradient."""
-    return _plain_head_loss(hidden, head, (answers, mix))
+    return _plain_head_loss(hidden, head, (answers, mix, followed))
 
 
 class _PlainHeadLoss(torch.autograd.Function):
     """Computes the gradient of the hidden states in the forward pass, piece by piece."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, asked: tuple[Answers, Mix]) -> Tensor:
-        answers, mix = asked
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, asked: tuple[Answers, Mix, Followed]
+    ) -> Tensor:
+        answers, mix, followed = asked
         gradient = torch.empty_like(hidden)
         total = hidden.new_zeros((), dtype=torch.float32)
         num_labels = max(int((answers.labels != IGNORED).sum()), 1)
@@ -133,6 +183,9 @@ class _PlainHeadLoss(torch.autograd.Function):
             grad_logits = torch.zeros_like(logits)
             if mix.task:
                 total += _add_task(logits, piece.labels, mix.task / num_labels, grad_logits)
+            if followed.teachers:
+                wanted = followed.rows(rows, share=1 / hidden.shape[0])
+                total += _add_followed(logits, head, wanted, grad_logits)
             if piece.indices is not None and mix.distillation:
                 weight = mix.distillation / hidden.shape[0]
                 total += _add_divergence(
@@ -174,7 +227,7 @@ def _multiply_back(grad_logits: Tensor, head: Tensor) -> Tensor:
 
 
 _plain_head_loss = cast(
-    "Callable[[Tensor, Tensor, tuple[Answers, Mix]], Tensor]", _PlainHeadLoss.apply
+    "Callable[[Tensor, Tensor, tuple[Answers, Mix, Followed]], Tensor]", _PlainHeadLoss.apply
 )
 
 
@@ -187,6 +240,17 @@ def _add_task(logits: Tensor, labels: Tensor, weight: float, grad_logits: Tensor
     gradient = log_q.exp_().scatter_add_(1, index, torch.full_like(log_q[:, :1], -1.0))
     grad_logits.add_(gradient.mul_((kept * weight).unsqueeze(1)))
     return loss
+
+
+def _add_followed(logits: Tensor, head: Tensor, followed: Followed, grad_logits: Tensor) -> Tensor:
+    """Return the weighted sum of divergences from teachers; add its gradient to `grad_logits`."""
+    return add_divergence(
+        logits,
+        (_multiply(teacher, head) for teacher in followed.teachers),
+        grad_logits,
+        temperature=followed.temperature,
+        weight=followed.weight / len(followed.teachers),
+    )
 
 
 def _add_divergence(

@@ -14,6 +14,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
+from engine.layers.adapters import LoraPair
 from engine.layers.rounded_weight import RoundedWeight
 from engine.specs import QatTraining
 
@@ -27,36 +28,48 @@ def named_trainables(
 ) -> dict[str, nn.Parameter]:
     """Return what an optimizer trains by "layer/part.name", in the model's order.
 
-    What is trained as it is comes last, as "head/name".
+    What several widths have of their own is named by them ("layer/adapter.8.a"). What is trained as
+    it is comes last, as "head/name".
 
     An elastic adapter appears as the stretches that train together ("layer/adapter.a[8:12]"); they
     share memory with the whole.
     """
     named: dict[str, nn.Parameter] = {}
     for layer_name, layer in layers.items():
-        if layer.adapter is not None:
-            parts = layer.adapter.named_parts().items()
-            named |= {f"{layer_name}/adapter.{name}": part for name, part in parts}
-        if layer.ranges is not None:
-            ranges = layer.ranges.named_parameters()
-            named |= {f"{layer_name}/ranges.{name}": value for name, value in ranges}
+        for key, adapter in layer.list_adapters().items():
+            parts = adapter.named_parts().items()
+            named |= {f"{layer_name}/{key}.{name}": part for name, part in parts}
+        for key, ranges in layer.list_ranges().items():
+            values = ranges.named_parameters()
+            named |= {f"{layer_name}/{key}.{name}": value for name, value in values}
     return named | {f"head/{name}": value for name, value in head.items()}
+
+
+def list_adapters(layers: Mapping[str, RoundedWeight]) -> tuple[LoraPair, ...]:
+    """Return every pair of every width, each once."""
+    return tuple(pair for layer in layers.values() for pair in layer.list_adapters().values())
 
 
 def list_wholes(
     layers: Mapping[str, RoundedWeight], head: Mapping[str, nn.Parameter] = NO_HEAD
 ) -> tuple[nn.Parameter, ...]:
     """Return the parameters gradients are computed for: whole adapters first, ranges, the head."""
-    modules = [layer.adapter for layer in layers.values()]
-    ranges = [layer.ranges for layer in layers.values()]
+    ranges = (each for layer in layers.values() for each in layer.list_ranges().values())
     wholes = tuple(
         parameter
-        for module in (*modules, *ranges)
-        if module is not None
+        for module in (*list_adapters(layers), *ranges)
         for parameter in module.parameters()
         if parameter.requires_grad
     )
     return (*wholes, *head.values())
+
+
+def trains_through_rounding(layers: Mapping[str, RoundedWeight]) -> bool:
+    """Return whether rounded weights change in training: through absorbed adapters or ranges."""
+    ranges = (each for layer in layers.values() for each in layer.list_ranges().values())
+    return any(pair.is_absorbed for pair in list_adapters(layers)) or any(
+        parameter.requires_grad for each in ranges for parameter in each.parameters()
+    )
 
 
 def build_optimizer(

@@ -32,13 +32,14 @@ from engine.specs import (
     QatTraining,
 )
 from engine.teacher.targets import teacher_targets
-from engine.training import step as step_room
+from engine.training import learner as learner_room
 from engine.training.batches import Microbatch, TrainingData
 from engine.training.learner import LanguageLearner
 from engine.training.objectives import IGNORED, Answers
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.rank_policy import RankPolicy
 from engine.training.step import StepRunner
+from engine.training.widths_and_ranks import choose_configurations
 from tests.benchmarks.setting import Setting
 
 PARTS = ("rounding", "forward", "loss", "backward", "projection", "optimizer")
@@ -94,11 +95,8 @@ class OwnStep:
         """Take one optimizer step over that many microbatches; return the loss."""
         self._step += 1
         microbatches = self._microbatches[:num_microbatches]
-        if self._policy is None:
-            return self._runner.run(microbatches).loss
-        return self._runner.run(
-            microbatches, self._policy.layer_maps(self._layers, self._step)
-        ).loss
+        trained = choose_configurations(self._layers, self._step, ranks=self._policy, bits=None)
+        return self._runner.run(microbatches, trained).loss
 
     def split_time(self, num_microbatches: int) -> dict[str, float]:
         """Return the share of a step's time that each of `PARTS` and the "rest" takes."""
@@ -145,7 +143,7 @@ def _timed(seconds: dict[str, float], runner: StepRunner[Microbatch]) -> Iterato
     places: tuple[tuple[str, Any, str], ...] = (
         ("rounding", RoundedWeight, "hold"),
         ("forward", SplitModel, "hidden"),
-        ("loss", step_room, "loss_of_hidden"),
+        ("loss", learner_room, "loss_of_hidden"),
         ("backward", torch.autograd, "backward"),
         ("projection", HeldWeight, "finish"),
         ("optimizer", runner.optimizer, "step"),

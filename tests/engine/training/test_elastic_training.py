@@ -15,6 +15,7 @@ from engine.layers.rank_groups import group_adapters
 from engine.search.rank_history import load_history
 from engine.specs import ElasticLoraAdapter
 from engine.training.batches import Microbatch, iter_steps
+from engine.training.configuration import Configuration
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.rank_policy import RankPolicy
 from engine.training.step import StepRunner
@@ -92,10 +93,10 @@ def test_what_a_step_does_not_use_it_does_not_move(tmp_path: Path, placement: st
         for rank in (4, 1)
     )
     for _ in range(3):
-        runner.run(next(steps), (full,))
+        runner.run(next(steps), (Configuration(full),))
     before = adapters(tiny)
     states = {id(key): value["exp_avg"].clone() for key, value in runner.optimizer.state.items()}
-    runner.run(next(steps), (small,))
+    runner.run(next(steps), (Configuration(small),))
     after = adapters(tiny)
     for name, value in after.items():
         if name.endswith(".a"):
@@ -117,7 +118,9 @@ def test_sandwich_averages_the_gradients_of_its_configurations(tmp_path: Path) -
     tiny, policy = make(tmp_path, rank_policy="sandwich")
     runner = make_runner(tiny)
     microbatches = next(iter_steps(make_spec(), tiny.data, 0, torch.device("cpu")))
-    runner.run(microbatches, policy.layer_maps(tiny.layers, 1))  # B away from zero
+    runner.run(
+        microbatches, tuple(map(Configuration, policy.layer_maps(tiny.layers, 1)))
+    )  # B away from zero
     expected: dict[str, Tensor] = {}
     losses = []
     for settings in policy.layer_maps(tiny.layers, 2):
@@ -141,7 +144,7 @@ def test_sandwich_averages_the_gradients_of_its_configurations(tmp_path: Path) -
         step()
 
     runner.optimizer.step = watch  # type: ignore[assignment, method-assign]
-    result = runner.run(microbatches, policy.layer_maps(tiny.layers, 2))
+    result = runner.run(microbatches, tuple(map(Configuration, policy.layer_maps(tiny.layers, 2))))
     assert result.losses == pytest.approx(losses)
     scale = min(1.0, 1.0 / result.grad_norm)
     for name, value in expected.items():
