@@ -59,6 +59,15 @@ CURVE_NAMES: Final[dict[str, str]] = {
     "train/range_learning_rate": "Learning rate, ranges",
     "train/tokens_per_second": "Throughput",
 }
+CURVE_OF_WIDTH: Final[dict[str, str]] = {
+    "train/loss": "Loss at {bits} bits",
+    "range_test/loss": "Trial at {bits} bits",
+}
+BITS_CURVE = "Bits (right)"
+BITS_AXIS = "Bits"
+TRIAL_AXIS = "Trial loss"
+TRIAL_STEP_AXIS = "Step of the range test"
+TRIAL_FOUND = "The cycles begin at {bits} bits, the lowest width that learned."
 CURVES_LABEL = "Curves against training steps: {names}"
 THINNED = "{shown} of {total} points shown, peaks kept"
 NO_TRAINING = "This run trains nothing; it is measured as initialized."

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.plots.training_curves import TrainingCurves, draw, read_curves
 from app.text import run as text
+from app.theme import BITS_COLORS
 from tasks.store import measurements, runs
 from tasks.store.records import MetricSeries
 from tests.filled import Filled
@@ -77,3 +78,56 @@ def test_empty_states_say_why(filled: Filled) -> None:
         figure = draw(read_curves(run, ()), log_scale=True)
         assert figure["data"] == []
         assert figure["meta"]["empty"] == sentence
+
+
+def make(key: str, *values: float) -> MetricSeries:
+    """Return a curve with a point at every step."""
+    return MetricSeries(key, tuple(range(1, len(values) + 1)), values, len(values))
+
+
+def test_the_width_of_each_step_lies_over_the_loss(filled: Filled) -> None:
+    """A cyclic run's widths are steps on an axis of their own, right of the loss."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    loss, bits = make("train/loss", 3, 2, 1), make("train/bits", 4, 6, 8)
+    figure = draw(read_curves(run, [loss, bits]), log_scale=True)
+    width, lost = figure["data"]
+    assert (width["name"], width["y"]) == (text.BITS_CURVE, [4, 6, 8])
+    assert width["line"]["shape"] == "hv"
+    assert (width["yaxis"], lost["yaxis"]) == ("y9", "y")
+    axis = figure["layout"]["yaxis9"]
+    assert (axis["overlaying"], axis["side"]) == ("y", "right")
+    assert axis["domain"] == figure["layout"]["yaxis"]["domain"]
+    assert text.BITS_CURVE in figure["meta"]["aria"]
+
+
+def test_a_width_that_never_changes_is_not_drawn(filled: Filled) -> None:
+    """Where every step trains the same widths, a flat line would say nothing."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    curves = read_curves(run, [make("train/loss", 3, 2), make("train/bits", 6, 6)])
+    assert [trace["name"] for trace in draw(curves, log_scale=False)["data"]] == ["Loss"]
+
+
+def test_each_width_has_a_thin_loss_of_its_own_color(filled: Filled) -> None:
+    """A switchable run's widths stand in the loss panel, the highest first, below the mean."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    series = [make(f"train/loss_{bits}bit", 3, 2) for bits in (4, 8)]
+    traces = draw(read_curves(run, [*series, make("train/loss", 3, 2)]), log_scale=False)["data"]
+    assert [trace["name"] for trace in traces] == ["Loss at 8 bits", "Loss at 4 bits", "Loss"]
+    assert [trace["line"]["color"] for trace in traces[:2]] == [BITS_COLORS[8], BITS_COLORS[4]]
+    assert traces[0]["line"]["width"] < traces[2]["line"]["width"]
+
+
+def test_a_range_test_stands_below_with_its_own_steps(filled: Filled) -> None:
+    """The trial's losses share no step with the training's, and what they led to is said."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    trial = [make("range_test/loss_3bit", 5, 5), make("range_test/loss_4bit", 5, 4)]
+    curves = read_curves(run, [*trial, make("train/loss", 3, 2), make("train/bits", 4, 5)])
+    figure = draw(curves, log_scale=False)
+    layout = figure["layout"]
+    tried = [trace for trace in figure["data"] if trace["xaxis"] == "x2"]
+    assert [trace["name"] for trace in tried] == ["Trial at 4 bits", "Trial at 3 bits"]
+    assert layout["xaxis2"]["anchor"] == tried[0]["yaxis"] == "y2"
+    assert layout["yaxis2"]["domain"][1] < layout["xaxis"]["position"]
+    sentence = text.TRIAL_FOUND.format(bits=4)
+    assert [note["text"] for note in layout["annotations"]] == [sentence]
+    assert sentence in figure["meta"]["aria"]
