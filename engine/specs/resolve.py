@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -198,11 +198,18 @@ def _validate(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     try:
         spec = kind.model_validate(values)
     except ValidationError as error:
-        raise SpecError(*(_problem(kind, item) for item in error.errors())) from None
+        raise SpecError(*(_problem(kind, item) for item in _list_findings(error))) from None
     problems = tuple(iter_conflicts(spec))
     if problems:
         raise SpecError(*problems)
     return spec
+
+
+def _list_findings(error: ValidationError) -> list[Any]:
+    """Return pydantic's findings; a list is not too short where its items could not be read."""
+    found = error.errors()
+    inside = {item["loc"][:length] for item in found for length in range(1, len(item["loc"]))}
+    return [item for item in found if item["type"] != "too_short" or item["loc"] not in inside]
 
 
 def _problem(kind: type[Subject], item: Any) -> Problem:
@@ -249,13 +256,22 @@ def _owner(kind: type[Subject], location: tuple[Any, ...]) -> tuple[type[BaseMod
         field = owner.model_fields.get(part)
         if field is None:
             continue
-        if field.discriminator:
-            tag = str(field.discriminator)
-            classes = get_args(field.annotation)
-            variants = {str(cls.model_fields[tag].default): cls for cls in classes}
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        variants = _list_variants(field.annotation, field.discriminator)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             owner = field.annotation
     return owner, path
+
+
+def _list_variants(annotation: Any, discriminator: Any) -> dict[str, type[BaseModel]]:
+    """Return the members of a union by tag, or those of a list's items; none of anything else."""
+    if discriminator is None and get_origin(annotation) is tuple:
+        annotation, *notes = get_args(get_args(annotation)[0]) or (None,)
+        found = (getattr(note, "discriminator", None) for note in notes)
+        discriminator = next((each for each in found if each), None)
+    if not discriminator:
+        return {}
+    tag = str(discriminator)
+    return {str(cls.model_fields[tag].default): cls for cls in get_args(annotation)}
 
 
 def _iter_leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
