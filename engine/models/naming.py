@@ -8,6 +8,7 @@ encoder-decoder the encoder's blocks are named as such ("encoder.block.3...",
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _ENCODER_STACKS = (("encoder", "layers"), ("encoder", "block"))
 """Where an encoder-decoder keeps its encoder's blocks (BART, T5); encoders have "encoder.layer"."""
+
+KEY_KINDS = ("k_proj", "c_attn", "qkv_proj", "query_key_value", "Wqkv", "key")
+"""What the layer of a block that makes the keys is called, alone or together with others."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,25 @@ def list_linear_names(model: nn.Module) -> tuple[str, ...]:
     from torch import nn  # noqa: PLC0415  names alone need no torch
 
     return tuple(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+
+
+def find_key_layers(names: Iterable[str]) -> dict[int, str]:
+    """Return the layer that makes the keys of each block, by the block's index.
+
+    Blocks whose key layer goes by none of `KEY_KINDS` are left out, and so are an encoder-decoder's
+    encoder and attention to another stack.
+    """
+    found: dict[int, str] = {}
+    for name in names:
+        place = split_name(name)
+        looks_across = "crossattention" in name or "encoder_attn" in name
+        if (
+            place.block is not None
+            and place.kind in KEY_KINDS
+            and not (place.stack or looks_across)
+        ):
+            found.setdefault(place.block, name)
+    return found
 
 
 def group_of(name: str, grouping: Grouping) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelError
 from engine.models.bundled import FIELD
-from engine.models.families import check_head, find_build
+from engine.models.families import Build, check_head, find_build
 from engine.models.gguf_header import read_gguf_header
 from engine.models.gguf_names import ARCHITECTURES, NOT_PARAMETERS, find_module_name
 from engine.models.naming import split_name
@@ -77,6 +77,7 @@ class ModelShapes:
         vocab_size: Rows of the token embedding.
         hidden_size: Width of the residual stream.
         num_blocks: Number of transformer blocks, of both stacks where there are two.
+        build: How its stacks are built.
     """
 
     layers: tuple[LayerShape, ...]
@@ -86,6 +87,7 @@ class ModelShapes:
     vocab_size: int
     hidden_size: int
     num_blocks: int
+    build: Build = "decoder"
 
     @property
     def own_layers(self) -> tuple[LayerShape, ...]:
@@ -151,7 +153,8 @@ def build_shapes(
             )
     is_tied = _is_tied(config)
     writes_tokens = head in ("causal-lm", "seq2seq")
-    return _assemble(layers, num_others, is_tied=is_tied if writes_tokens else None, name=name)
+    shapes = _assemble(layers, num_others, is_tied=is_tied if writes_tokens else None, name=name)
+    return replace(shapes, build=find_build(config))
 
 
 def _read_folder(folder: Path) -> tuple[dict[str, Any], Shapes]:
