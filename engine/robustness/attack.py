@@ -198,11 +198,13 @@ def _try(
 ) -> dict[Editable, str]:
     """Return the first changed text of each member that is misread, where there is one."""
     found: dict[Editable, str] = {}
+    unchanged = {member: decode(victim.tokenizer, member.tokens) for member in members}
     for attempts in zip(*draws, strict=True):
         changed = {
-            member: decode(victim.tokenizer, tokens)
+            member: text
             for member, tokens in zip(members, attempts, strict=True)
-            if member not in found and tuple(tokens) != member.tokens
+            if member not in found
+            and (text := decode(victim.tokenizer, tokens)) != unchanged[member]
         }
         if not changed:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,5 +33,6 @@ def write_texts(path: Path, texts: Sequence[AttackedText], *, label: str) -> Non
         unfinished.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise StorageError(f"{path.name} could not be written: {error}") from error
