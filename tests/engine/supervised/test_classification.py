@@ -15,6 +15,7 @@ from engine.data.supervised_tasks import GLUE
 from engine.errors import DataError, SpecError
 from engine.specs import EvaluationSpec, ExperimentSpec, ModelSpec
 from engine.supervised.catalogue import load_family
+from engine.supervised.classification import Classification, ask
 from engine.supervised.token_rows import encode, padding_id
 from tests.engine.data.mirrors import GLUE_TEXTS, glue_row, write_glue, write_rows
 from tests.engine.supervised.tiny import (
@@ -209,3 +210,29 @@ def test_real_sst2(data_mirror: Path) -> None:
     assert any("where 872 are published" in note for note in family.notes)
     assert spec.training_task is not None
     assert set(GLUE_TEXTS) == set(GLUE)
+
+
+@pytest.mark.parametrize(("wanted", "numbers"), [(3, [1, 5, 9]), (1, [5]), (99, list(range(11)))])
+def test_attacked_texts(tmp_path: Path, wanted: int, numbers: list[int]) -> None:
+    """Texts are spread evenly over the first measured split, and it says so where some lack."""
+    write_glue(tmp_path, "mnli", validation_matched=11, validation_mismatched=11)
+    _, family = load(tmp_path, "mnli", "mnli")
+    assert isinstance(family, Classification)
+    found = family.attacked_texts(wanted, model=nn.Linear(1, 1))
+    assert (found.name, found.split) == ("mnli", "validation_matched")
+    assert [int(each.texts[0].split()[-2]) for each in found.examples] == numbers
+    assert [each.label for each in found.examples] == [number % 3 for number in numbers]
+    assert found.is_limited == (wanted < 11)
+
+
+def test_attacked_texts_have_the_models_classes(tmp_path: Path) -> None:
+    """Labels of texts to attack are places among the model's outputs, whatever its order."""
+    write_glue(tmp_path, "mnli", validation_matched=9, validation_mismatched=9)
+    _, family = load(tmp_path, "mnli", "mnli")
+    assert isinstance(family, Classification)
+    words = tokenizer()
+    known = Knower(words, "mnli", {"contradiction": 0, "neutral": 1, "entailment": 2})
+    texts = family.attacked_texts(9, model=known).examples
+    read = ask(known, words, [each.texts for each in texts], spec=EvaluationSpec(), told=print)
+    assert read.argmax(dim=1).tolist() == [each.label for each in texts]
+    assert [each.label for each in texts] != [number % 3 for number in range(9)]
