@@ -12,6 +12,7 @@ from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.packing import packed_size
 from engine.specs import FloatQuantizer, QuantizerSpec
+from engine.specs.quantizer import BITS_UNQUANTIZED
 
 BYTES_UNQUANTIZED = 2
 
@@ -21,9 +22,10 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
 
     Packed codes, float16 scales, zero points as wide as a code (asymmetric grids only), and 16 bits
     for everything that is not quantized. Absorbed adapters vanish into the codes and weigh nothing;
-    parallel ones weigh 16 bits per parameter at their current rank.
+    parallel ones weigh 16 bits per parameter at their current rank. Counted is the model at the
+    widths it stands at, with the adapters of these; layers at 16 bits are not quantized.
     """
-    quantized = [layer for layer in layers.values() if layer.ranges is not None]
+    quantized = [layer for layer in layers.values() if _is_rounded(layer)]
     inside = {id(layer.weight) for layer in quantized}
     trained = {
         id(value)
@@ -56,6 +58,10 @@ def measure_size(model: nn.Module, layers: Layers, quantizer: QuantizerSpec) -> 
         effective_bits=8 * stored / num_weights if num_weights else 16.0,
         parts=parts,
     )
+
+
+def _is_rounded(layer: RoundedWeight) -> bool:
+    return layer.ranges is not None and layer.active_bits != BITS_UNQUANTIZED
 
 
 def _num_groups(layer: RoundedWeight) -> int:

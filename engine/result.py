@@ -8,32 +8,29 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.errors import CheckpointError
 from engine.layers.adapters import LoraPair
 from engine.layers.codebook_scales import WeightRanges
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
-from engine.quant.grouping import join, split
+from engine.layers.weight_ranges import NarrowRanges
+from engine.quant.grouping import split
 from engine.quant.packing import pack, unpack
-from engine.quant.ranges import asymmetric_grid, symmetric_grid
-from engine.quant.uniform import decode
+from engine.result_codes import decode_weight, read_described
 from engine.specs import LoraAdapter
 from engine.teacher.cache import Tensors, write_tensors
 from engine.tensor_file import TensorFile, open_tensors, read_tensors
 
-RESULT_FORMAT = "bitdial-result-4"
-READABLE_FORMATS = ("bitdial-result-2", "bitdial-result-3", RESULT_FORMAT)
+RESULT_FORMAT = "bitdial-result-5"
+READABLE_FORMATS = ("bitdial-result-2", "bitdial-result-3", "bitdial-result-4", RESULT_FORMAT)
 """Results of version 2 have codes of one byte each, as (O, I); both older ones have the grid of
 uniform ranges again beside the ranges."""
 _WHAT = "a result"
-WIDEST_CODE = 8
-"""Bits of a code that are read; `pack` writes no wider ones."""
 MAX_OTHER_CODES = 1e-3
 """Share of codes that may differ: ties that another device or thread count rounds otherwise."""
 
@@ -44,7 +41,8 @@ def save_result(path: Path, layers: Layers) -> None:
     For each quantized layer `codes`, packed without gaps, and its ranges in float32 as trained:
     with `levels` value = levels[code] · `ranges.scale`, else value = (code − zero point) · step of
     the grid that the ranges stand for, whatever the start and the training were. Beside them the
-    adapters, elastic ones at their largest rank. The codes are those of the ranks the layers stand
+    adapters, elastic ones at their largest rank. A layer trained at several widths has ranges and
+    adapters of each ("ranges.8.scale"); the codes are those of the width and ranks the layers stand
     at. `iter_weights` turns them back.
 
     Raises:
@@ -52,8 +50,8 @@ def save_result(path: Path, layers: Layers) -> None:
     """
     tensors: Tensors = {}
     for name, layer in layers.items():
-        if layer.adapter is not None:
-            tensors |= _adapter_tensors(name, layer.adapter, layer.adapter.max_rank)
+        for part, pair in layer.list_adapters().items():
+            tensors |= _adapter_tensors(f"{name}/{part}", pair, pair.max_rank)
         tensors |= _rounding_tensors(name, layer)
     write_tensors(path, tensors, _describe(layers))
 
@@ -67,7 +65,7 @@ def save_extracted(path: Path, layers: Layers) -> None:
     tensors: Tensors = {}
     for name, layer in layers.items():
         if layer.adapter is not None and layer.active_rank:
-            tensors |= _adapter_tensors(name, layer.adapter, layer.active_rank)
+            tensors |= _adapter_tensors(f"{name}/adapter", layer.adapter, layer.active_rank)
         tensors |= _rounding_tensors(name, layer)
     write_tensors(path, tensors, _describe(layers))
 
@@ -120,11 +118,11 @@ def iter_weights(path: Path, names: Collection[str] | None = None) -> Iterator[t
         CheckpointError: When the file is missing, damaged, of an older version, or lacks a layer.
     """
     with _open(path) as file:
-        described = _read_described(file)
+        described = read_described(file)
         for name in described if names is None else names:
             if name not in described:
                 raise CheckpointError(f"{path.name} does not say what the codes of {name} are")
-            yield name, _decode(file, name, described[name])
+            yield name, decode_weight(file, name, described[name])
 
 
 def read_widths(path: Path) -> dict[str, int]:
@@ -134,7 +132,7 @@ def read_widths(path: Path) -> dict[str, int]:
         CheckpointError: When the file is missing, damaged, or of an older version.
     """
     with _open(path) as file:
-        return {name: layer.bits for name, layer in _read_described(file).items()}
+        return {name: layer.bits for name, layer in read_described(file).items()}
 
 
 def read_trained(path: Path) -> Tensors:
@@ -150,60 +148,6 @@ def read_trained(path: Path) -> Tensors:
 
 def _is_trained(name: str) -> bool:
     return name.rpartition("/")[2].startswith(("adapter.", "ranges."))
-
-
-@dataclass(frozen=True)
-class _Codes:
-    """What the codes of a layer must be read with: their width, and the weight's shape."""
-
-    bits: int
-    shape: tuple[int, int]
-
-
-def _read_described(file: TensorFile) -> dict[str, _Codes]:
-    """Return what a result says of each layer's codes."""
-    if "layers" not in file.metadata:
-        raise CheckpointError(f"{file.name} is of an older version")
-    try:
-        described = json.loads(file.metadata["layers"])
-        return {name: _read_codes(**layer) for name, layer in described.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{file.name} is damaged: it does not say of each layer how wide its codes are and "
-            "which shape they have"
-        ) from error
-
-
-def _read_codes(*, bits: int, shape: list[int]) -> _Codes:
-    rows, columns = map(int, shape)
-    if not 1 <= bits <= WIDEST_CODE or min(rows, columns) < 1:
-        raise ValueError(f"{bits} bits and shape {shape}")
-    return _Codes(int(bits), (rows, columns))
-
-
-def _decode(file: TensorFile, name: str, described: _Codes) -> Tensor:
-    """Turn the codes of a layer back, whichever grid they are of."""
-    try:
-        return _compute_weight(file, name, described)
-    except (RuntimeError, IndexError) as error:  # of tensors that do not fit each other
-        raise CheckpointError(f"{file.name} is damaged at {name}: {error}") from error
-
-
-def _compute_weight(file: TensorFile, name: str, described: _Codes) -> Tensor:
-    rows, columns = described.shape
-    packed = file.read(f"{name}/codes")
-    codes = unpack(packed, described.bits, count=rows * columns).view(rows, columns)
-    known = file.list_names()
-    if f"{name}/levels" in known:
-        scale = file.read(f"{name}/ranges.scale")
-        values = file.read(f"{name}/levels")[split(codes, scale.shape[1]).int()]
-        return join(values * scale.unsqueeze(-1))
-    if f"{name}/ranges.scale" in known:
-        grid = symmetric_grid(file.read(f"{name}/ranges.scale"), described.bits)
-    else:
-        low, extent = (file.read(f"{name}/ranges.{key}") for key in ("low", "extent"))
-        grid = asymmetric_grid(low, extent, described.bits)
-    return join(decode(split(codes, grid.width.shape[1]), grid))
 
 
 def check_codes(path: Path, layers: Layers) -> None:
@@ -276,7 +220,11 @@ def _read(path: Path) -> Tensors:
 def _describe(layers: Layers) -> dict[str, str]:
     """Return the metadata of a result: its format, and what its codes must be read with."""
     described = {
-        name: {"bits": layer.ranges.bits, "shape": list(layer.weight.shape)}
+        name: {
+            "bits": layer.ranges.bits,
+            "shape": list(layer.weight.shape),
+            "is_narrow": isinstance(layer.ranges, NarrowRanges),
+        }
         for name, layer in layers.items()
         if layer.ranges is not None
     }
@@ -284,11 +232,11 @@ def _describe(layers: Layers) -> dict[str, str]:
 
 
 def _trained(layer: RoundedWeight) -> Tensors:
-    """Return adapter and ranges by name, sharing memory with the layer."""
+    """Return adapters and ranges of every width by name, sharing memory with the layer."""
+    parts: dict[str, nn.Module] = {**layer.list_adapters(), **layer.list_ranges()}
     return {
         f"{part}.{key}": value
-        for part, module in (("adapter", layer.adapter), ("ranges", layer.ranges))
-        if module is not None
+        for part, module in parts.items()
         for key, value in module.state_dict().items()
     }
 
@@ -296,10 +244,10 @@ def _trained(layer: RoundedWeight) -> Tensors:
 def _adapter_tensors(name: str, pair: LoraPair, rank: int) -> Tensors:
     cut = pair.low_rank(rank)
     return {
-        f"{name}/adapter.a": cut.a.contiguous(),
-        f"{name}/adapter.b": cut.b.contiguous(),
-        f"{name}/adapter.scaling": torch.tensor(pair.scaling, dtype=torch.float64),
-        f"{name}/adapter.is_absorbed": torch.tensor(pair.is_absorbed),
+        f"{name}.a": cut.a.contiguous(),
+        f"{name}.b": cut.b.contiguous(),
+        f"{name}.scaling": torch.tensor(pair.scaling, dtype=torch.float64),
+        f"{name}.is_absorbed": torch.tensor(pair.is_absorbed),
     }
 
 
@@ -307,7 +255,11 @@ def _rounding_tensors(name: str, layer: RoundedWeight) -> Tensors:
     """Return ranges, packed codes and grid of a layer; nothing where it is not quantized."""
     if layer.ranges is None:
         return {}
-    parts = {f"ranges.{key}": value for key, value in layer.ranges.state_dict().items()}
+    parts = {
+        f"{part}.{key}": value
+        for part, ranges in layer.list_ranges().items()
+        for key, value in ranges.state_dict().items()
+    }
     stored = _stored(layer, layer.ranges)
     parts |= stored | {"codes": pack(stored["codes"], layer.ranges.bits)}
     return {f"{name}/{key}": value for key, value in parts.items()}

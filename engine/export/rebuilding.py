@@ -6,7 +6,7 @@ adapter is part of those; where nothing is rounded it is added to the 16-bit wei
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from engine.errors import CheckpointError
 from engine.events import Listener
 from engine.export.families import list_classes
 from engine.layers.adapters import LoraPair
+from engine.layers.layer_map import LayerSetting, apply_map
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.heads import list_trained, load_head
@@ -33,6 +34,7 @@ from engine.specs import (
     Subject,
 )
 from engine.specs.data import count_outputs
+from engine.specs.quantizer import BITS_UNQUANTIZED
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,36 @@ def rebuild(
         ModelError: When the model is no longer to be had.
         CheckpointError: When the result is gone, damaged or of another model.
     """
-    widths, saved = read_widths(files.result), read_trained(files.result)
+    widths = read_widths(files.result)
+    saved = _at_own_widths(read_trained(files.result), widths)
     loaded = _load(spec, data_folder=data_folder, device=device, listener=listener)
     plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, widths)
     layers = install(loaded.model, plan)
+    # weights are handed over, and nothing that would round what flows past them
+    apply_map(
+        layers, dict.fromkeys(layers, LayerSetting(inputs=BITS_UNQUANTIZED, cache=BITS_UNQUANTIZED))
+    )
     with torch.no_grad():
         _fill_rounded(layers, files.result, widths, saved)
         _fill_adapters(spec, layers, saved)
     _fill_head(spec, loaded, files.head)
     return Rebuilt(loaded, layers)
+
+
+def _at_own_widths(saved: dict[str, Tensor], widths: Mapping[str, int]) -> dict[str, Tensor]:
+    """Return of layers trained at several widths what belongs to the width of their codes.
+
+    Args:
+        saved: By name: "LAYER/adapter.a", or "LAYER/adapter.8.a" where each width has its own.
+        widths: Of the codes, by layer.
+    """
+    found = {}
+    for key, value in saved.items():
+        layer, _, part = key.rpartition("/")
+        name, *width, leaf = part.split(".")
+        if not width or width[0] == str(widths.get(layer, BITS_UNQUANTIZED)):
+            found[f"{layer}/{name}.{leaf}"] = value
+    return found
 
 
 def _fill_rounded(

@@ -23,6 +23,7 @@ from engine.initialize.decomposition import (
 from engine.initialize.error_report import Errors
 from engine.initialize.low_rank import find_factors
 from engine.initialize.range_search import kind_of, search_ranges
+from engine.layers.codebook_scales import WeightRanges
 from engine.layers.rounded_weight import RoundedWeight
 from engine.layers.swap import Layers
 from engine.quant.grouping import split
@@ -40,7 +41,7 @@ def start_loftq(
 
     In place. The frozen weights are replaced, so the model is no longer its own teacher; the head's
     is kept and only its pair fitted, so the head is always the teacher's. Layers without an adapter
-    keep their round-to-nearest start.
+    keep their round-to-nearest start, and those that are not rounded lose nothing.
 
     Args:
         layers: What was installed.
@@ -52,7 +53,7 @@ def start_loftq(
     Returns:
         Relative error ‖W − Q − s·B·A‖ / ‖W‖ by layer and iteration.
     """
-    adapted = {name: layer for name, layer in layers.items() if layer.adapter is not None}
+    adapted = {name: layer for name, layer in layers.items() if layer.adapter and layer.ranges}
     errors: Errors = {}
     for name, layer in adapted.items():
         is_kept = layer.weight is head
@@ -61,15 +62,15 @@ def start_loftq(
     return errors
 
 
-def fit_ranges(layer: RoundedWeight, start: Tensor, choice: RangeChoice) -> None:
-    """Fit a layer's ranges to an (O, I) start by its extremes or by the least error, in place."""
-    if layer.ranges is None:
-        return
+def fit_ranges(
+    layer: RoundedWeight, ranges: WeightRanges, start: Tensor, choice: RangeChoice
+) -> None:
+    """Fit ranges of a layer to an (O, I) start by its extremes or by the least error, in place."""
     grouped = split(start.to(layer.weight.dtype).float(), layer.num_groups)
     if choice == "extremes":
-        layer.ranges.fit(grouped)
+        ranges.fit(grouped)
         return
-    kind = kind_of(layer.ranges)
+    kind = kind_of(ranges)
     kind.take(search_ranges(kind, grouped))
 
 
@@ -96,7 +97,8 @@ def _start_layer(
 
 def _rounding(layer: RoundedWeight, choice: RangeChoice) -> Rounding:
     def rounding(start: Tensor) -> Rounded:
-        fit_ranges(layer, start, choice)
+        if layer.ranges is not None:
+            fit_ranges(layer, layer.ranges, start, choice)
         return round_with(layer, start)
 
     return rounding

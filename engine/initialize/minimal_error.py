@@ -16,7 +16,8 @@ from engine.layers.swap import Layers
 
 @torch.no_grad()
 def start_minimal_error(layers: Layers, *, progress: Callable[[int, int], None]) -> None:
-    """Give every quantized layer the ranges that change its weights least, in place."""
+    """Give every quantized layer, at each width, the ranges that change it least, in place."""
     for done, layer in enumerate(layers.values(), start=1):
-        fit_ranges(layer, layer.weight, "minimal-error")
+        for ranges in layer.list_ranges().values():
+            fit_ranges(layer, ranges, layer.weight, "minimal-error")
         progress(done, len(layers))

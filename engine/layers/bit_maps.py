@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 
 from engine.layers.layer_map import LayerSetting
 from engine.layers.rounded_weight import RoundedWeight
-from engine.specs.layer_bits import LayerBits, check_named, find_bits
+from engine.specs.layer_bits import LayerBits, check_named, find_bits, read_layer_bits
 from engine.specs.quantizer import (
     BITS_UNQUANTIZED,
     FloatQuantizer,
     QuantizerSpec,
     WeightQuantizer,
 )
-from engine.specs.states import FixedCache, FixedInputs, LayerCache, LayerInputs
+from engine.specs.states import FixedCache, FixedInputs, FloatCache, LayerCache, LayerInputs
 
 Layers = Mapping[str, RoundedWeight]
 UNROUNDED = LayerSetting(BITS_UNQUANTIZED, inputs=BITS_UNQUANTIZED, cache=BITS_UNQUANTIZED)
@@ -78,6 +78,15 @@ def mean_bits(layers: Layers) -> float:
     total = sum(layer.weight.numel() for layer in layers.values())
     bits = sum(layer.active_bits * layer.weight.numel() for layer in layers.values())
     return bits / total if total else float(BITS_UNQUANTIZED)
+
+
+def rounds_cache(quantizer: QuantizerSpec, lines: Iterable[str] = ()) -> bool:
+    """Whether keys and values are rounded anywhere, by the quantizer or by lines of a layer map."""
+    if isinstance(quantizer, FloatQuantizer):
+        return False
+    written = (*quantizer.layer_bits, *lines)
+    by_line = any(read_layer_bits(line.rpartition("=")[2]).cache is not None for line in written)
+    return by_line or not isinstance(quantizer.cache, FloatCache)
 
 
 def _written_map(

@@ -11,21 +11,35 @@ from engine.data.windows import spread
 from engine.events import FileWritten, Logged, MetricPoint
 from engine.initialize.catalogue import Installed, initialize
 from engine.initialize.error_report import ERROR_FILE, Errors, Measure, mean_errors, write_errors
+from engine.layers.bit_maps import rounds_cache
 from engine.layers.head import SplitModel
 from engine.layers.headed import HeadedModel
+from engine.layers.kv_cache import install_cache
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups, group_adapters
 from engine.layers.swap import LayerPlan, install
 from engine.measured_size import measure_size
 from engine.models.loading import LoadedModel
 from engine.session import Session, load_windows
-from engine.specs import DataAware, ElasticLoraAdapter
+from engine.specs import (
+    DataAware,
+    ElasticLoraAdapter,
+    FixedCache,
+    FloatQuantizer,
+    LayerCache,
+    QuantizerSpec,
+)
+from engine.specs.states import CacheGranularity
 from engine.stages.load import Loaded, LoadedHead
 from engine.stages.widths import choose_widths
 
 
 def start(
-    session: Session, loaded: Loaded | LoadedHead, *, widths: Mapping[str, int] | None = None
+    session: Session,
+    loaded: Loaded | LoadedHead,
+    *,
+    widths: Mapping[str, int] | None = None,
+    lines: tuple[str, ...] = (),
 ) -> tuple[Installed, RankGroups | None]:
     """Install the layers the spec asks for and bring them to their start.
 
@@ -33,6 +47,7 @@ def start(
         session: The run.
         loaded: What it works on; its model is changed in place.
         widths: Width of each layer where that is known already; chosen where None.
+        lines: Of layer maps that will be applied later; a cache they round is made ready.
 
     Returns:
         The model with its layers, at the ranks it reports, and the groups of an elastic adapter.
@@ -44,7 +59,11 @@ def start(
     if widths is None:
         widths = choose_widths(session, loaded)
     with session.stage("initialize"):
-        layers = install(model, LayerPlan(spec.quantizer, spec.adapter, spec.seed, widths))
+        trained = spec.trained_widths
+        plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed, widths, trained)
+        layers = install(model, plan)
+        if rounds_cache(spec.quantizer, lines):
+            install_cache(model, layers, _cache_granularity(spec.quantizer))
         groups = None
         if isinstance(spec.adapter, ElasticLoraAdapter):
             groups = group_adapters(layers, spec.adapter)
@@ -61,9 +80,15 @@ def start(
         )
         if errors:
             _announce_errors(session, errors)
-        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits:g} bits"))
+        also = f", trained at {', '.join(map(str, trained))}" if trained else ""
+        session.listener(Logged("info", f"{len(layers)} layers at {spec.bits:g} bits{also}"))
         session.listener(measure_size(model, layers, spec.quantizer))
     return installed, groups
+
+
+def _cache_granularity(quantizer: QuantizerSpec) -> CacheGranularity:
+    spec = None if isinstance(quantizer, FloatQuantizer) else quantizer.cache
+    return spec.granularity if isinstance(spec, FixedCache | LayerCache) else "token"
 
 
 def _announce_errors(session: Session, errors: Errors) -> None:
