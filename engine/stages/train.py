@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from engine.events import RanksChosen
+from dataclasses import replace
+
+from engine.events import FileWritten, Logged, RanksChosen
 from engine.initialize.catalogue import Installed
+from engine.layers.bit_maps import own_map
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import RankGroups
+from engine.layers.swap import Layers
 from engine.session import Session
-from engine.specs import ElasticLoraAdapter, QatTraining, Subject
+from engine.specs import ElasticLoraAdapter, FloatQuantizer, QatTraining, Subject
+from engine.specs.bit_policy import CyclicBits
 from engine.teacher.cache import make_key
 from engine.training.batches import batch_size
+from engine.training.bit_policy import BitPolicy, build_bit_policy
 from engine.training.learner import Learner, Part
 from engine.training.loop import Place, train
+from engine.training.range_report import REPORT_FILE, RangeReport, find_report, write_report
+from engine.training.range_test import STAGE, count_trial_steps, find_lowest
 from engine.training.rank_policy import RankPolicy
 
 _MICROBATCHING = ("per_device_train_batch_size", "gradient_accumulation_steps")
@@ -26,7 +34,7 @@ def train_layers(
     groups: RankGroups | None,
     key: str,
 ) -> None:
-    """Train, and leave elastic adapters at the ranks the run reports.
+    """Train, and leave the layers at the width and elastic adapters at the ranks the run reports.
 
     Args:
         session: The run.
@@ -35,24 +43,81 @@ def train_layers(
         installed: The model with its layers.
         groups: The groups of an elastic adapter.
         key: Fingerprint of the model, which checkpoints belong to.
+
+    Raises:
+        SpecError: When there are too few steps for the cycles or widths that are asked for.
     """
-    spec, workspace = session.spec, session.workspace
-    policy = None
+    spec, workspace, layers = session.spec, session.workspace, installed.layers
+    ranks = None
     if groups is not None and isinstance(spec.adapter, ElasticLoraAdapter):
-        policy = RankPolicy(groups, spec.adapter, spec.seed)
+        ranks = RankPolicy(groups, spec.adapter, spec.seed)
+    bits, identity = None, _identity(spec, key)
+    if not isinstance(spec.quantizer, FloatQuantizer):
+        bits = build_bit_policy(
+            training.bit_policy,
+            layers,
+            spec.quantizer,
+            total_steps=learner.total_steps,
+            seed=spec.seed,
+        )
+    if bits is not None and isinstance(bits.spec, CyclicBits) and bits.spec.range_test:
+        found = _test_range(
+            session, training, learner, layers=layers, policy=(bits, ranks), key=identity
+        )
+        bits = replace(bits, spec=bits.spec.model_copy(update={"lowest": found}))
+        identity = make_key({"training": identity, "lowest": found})
     with session.stage("train", learner.total_steps):
         train(
             learner,
-            installed.layers,
+            layers,
             training,
-            place=Place(workspace.folder, _identity(spec, key), workspace.resume_from),
+            place=Place(workspace.folder, identity, workspace.resume_from),
             listener=session.listener,
-            policy=policy,
+            policy=ranks,
+            bit_policy=bits,
         )
-    if policy is not None:
-        ranks = policy.spec.reported_ranks(len(policy.groups.members))
-        apply_map(installed.layers, policy.groups.layer_map(installed.layers, ranks))
-        session.listener(RanksChosen(policy.groups.space.groups, ranks))
+    if bits is not None:
+        apply_map(layers, own_map(layers, spec.quantizer))
+    if ranks is not None:
+        reported = ranks.spec.reported_ranks(len(ranks.groups.members))
+        apply_map(layers, ranks.groups.layer_map(layers, reported))
+        session.listener(RanksChosen(ranks.groups.space.groups, reported))
+
+
+def _test_range(
+    session: Session,
+    training: QatTraining,
+    learner: Learner[Part],
+    *,
+    layers: Layers,
+    policy: tuple[BitPolicy, RankPolicy | None],
+    key: str,
+) -> int:
+    """Return the width that cycles begin at: an earlier attempt's, else by a range test."""
+    path = session.workspace.folder / REPORT_FILE
+    report = find_report(path, key=key)
+    if report is None:
+        with session.stage(STAGE, count_trial_steps(training.bit_policy)):
+            report = find_lowest(
+                learner, layers, training, policy=policy, listener=session.listener, key=key
+            )
+        write_report(path, report)
+    session.listener(FileWritten("report", REPORT_FILE))
+    session.listener(_describe(report, session.spec.bits))
+    return report.lowest
+
+
+def _describe(report: RangeReport, own: float) -> Logged:
+    """Say where cycles begin, and whether the run's own scores are of a width they leave out."""
+    listed = ", ".join(
+        f"{width} bits {'diverged' if drop is None else f'{drop:+.2%}'}"
+        for width, drop in sorted(report.drops.items())
+    )
+    why = "" if report.has_learned else ", as no width learned"
+    told = f"cycles begin at {report.lowest} bits{why}; share of the loss that was lost: {listed}"
+    if own >= report.lowest:
+        return Logged("info", told)
+    return Logged("warning", f"{told}; the run's own scores, at {own:g} bits, are untrained ones")
 
 
 def _identity(spec: Subject, model_key: str) -> str:

@@ -8,5 +8,6 @@ is trained on, in which order), `learner` (what is learned, and how a language m
 that are), `widths_and_ranks` (both together), `cascade` (lower widths that follow the higher),
 `step` (one optimizer step: round once, many microbatches, one projection),
 `checkpoints` (save and resume exactly), `curves` (what is plotted), `sampled_ranks` (what a rank
-search starts from), `loop` (the stage as a run sees it). Start with `loop`.
+search starts from), `range_test` and `range_report` (which width cycles begin at), `loop` (the
+stage as a run sees it). Start with `loop`.
 """

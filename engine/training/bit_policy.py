@@ -77,7 +77,8 @@ class BitPolicy:
         if isinstance(spec, RandomBits):
             return (Choice(self._draw(spec.widths, step, weights=spec.weights)),)
         if isinstance(spec, CurriculumBits):
-            return (self._everywhere(spec.widths[self._part(spec.widths, step)]),)
+            place = find_part(step, len(spec.widths), self.total_steps)
+            return (self._everywhere(spec.widths[place]),)
         return ()
 
     def configurations(self, step: int) -> tuple[Configuration, ...]:
@@ -115,7 +116,7 @@ class BitPolicy:
         does in QaLoF's published code, the widths that are finished would no longer fit it.
         """
         if spec.order == "one-after-another":
-            place = self._part(spec.widths, step)
+            place = find_part(step, len(spec.widths), self.total_steps)
             follows = spec.widths[:place] if spec.cascade_weight else ()
             return (self._everywhere(spec.widths[place], follows, trains_head=place == 0),)
         trained = spec.widths
@@ -133,10 +134,6 @@ class BitPolicy:
     ) -> Choice:
         return Choice((width,) * len(self.members), follows, trains_head)
 
-    def _part(self, widths: Sequence[int], step: int) -> int:
-        """Return which of as many equal parts of the training a step lies in, from 0."""
-        return (step - 1) * len(widths) // self.total_steps
-
     def _draw(
         self, widths: Sequence[int], step: int, *, weights: Sequence[float] = ()
     ) -> tuple[int, ...]:
@@ -145,6 +142,11 @@ class BitPolicy:
         draws = np.random.default_rng((self.seed, STREAM, step))
         places = draws.choice(len(widths), size=len(self.members), p=chances)
         return tuple(widths[place] for place in places)
+
+
+def find_part(step: int, num_parts: int, total_steps: int) -> int:
+    """Return which of the equal parts of a training step `step` (from 1) lies in, from 0."""
+    return min((step - 1) * num_parts // total_steps, num_parts - 1)
 
 
 def cyclic_width(spec: CyclicBits, step: int, total_steps: int) -> int:

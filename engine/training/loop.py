@@ -20,7 +20,6 @@ from engine.teacher.cache import Tensors
 from engine.training.bit_policy import BitPolicy
 from engine.training.cascade import find_rule
 from engine.training.checkpoints import Checkpoint
-from engine.training.widths_and_ranks import choose_configurations
 from engine.training.curves import curve_values, width_values
 from engine.training.learner import Learner, Part
 from engine.training.parameter_groups import (
@@ -32,6 +31,7 @@ from engine.training.parameter_groups import (
 from engine.training.rank_policy import RankPolicy
 from engine.training.sampled_ranks import SampledRanks
 from engine.training.step import StepRunner, rounded_once
+from engine.training.widths_and_ranks import choose_configurations
 
 STAGE = "train"
 KEPT_CHECKPOINTS = 2

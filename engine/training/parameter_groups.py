@@ -5,18 +5,20 @@ Start with `build_optimizer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import get_scheduler
 
 from engine.layers.adapters import LoraPair
 from engine.layers.rounded_weight import RoundedWeight
 from engine.specs import QatTraining
+from engine.specs.bit_policy import SwitchableBits
+from engine.training.bit_policy import find_part
 
 ADAPTERS, RANGES = "adapters", "ranges"
 NO_HEAD: Mapping[str, nn.Parameter] = MappingProxyType({})
@@ -104,7 +106,17 @@ def build_optimizer(
 
 
 def build_scheduler(optimizer: AdamW, spec: QatTraining, total_steps: int) -> LambdaLR:
-    """Build the schedule; the warm-up is rounded to whole steps."""
+    """Build the schedule; the warm-up is rounded to whole steps.
+
+    Where widths are trained one after another, each has a whole schedule of its own.
+    """
+    policy = spec.bit_policy
+    if isinstance(policy, SwitchableBits) and policy.order == "one-after-another":
+        return LambdaLR(optimizer, _restarting(spec, len(policy.widths), total_steps))
+    return _plain_schedule(optimizer, spec, total_steps)
+
+
+def _plain_schedule(optimizer: Optimizer, spec: QatTraining, total_steps: int) -> LambdaLR:
     scheduler: LambdaLR = get_scheduler(
         _SCHEDULERS[spec.lr_scheduler_type],
         optimizer,
@@ -112,6 +124,22 @@ def build_scheduler(optimizer: AdamW, spec: QatTraining, total_steps: int) -> La
         num_training_steps=total_steps,
     )
     return scheduler
+
+
+def _restarting(spec: QatTraining, num_parts: int, total_steps: int) -> Callable[[int], float]:
+    """Return the factor of the rates after so many steps, from the beginning in every part."""
+    parts = [find_part(step, num_parts, total_steps) for step in range(1, total_steps + 1)]
+    starts = [parts.index(part) for part in range(num_parts)]
+    nobody = SGD([torch.zeros(1)], lr=1.0)
+    factors = [
+        _plain_schedule(nobody, spec, parts.count(part)).lr_lambdas[0] for part in range(num_parts)
+    ]
+
+    def factor(steps: int) -> float:
+        part = find_part(steps + 1, num_parts, total_steps)
+        return float(factors[part](steps - starts[part]))
+
+    return factor
 
 
 def learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:

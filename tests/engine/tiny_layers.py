@@ -43,11 +43,15 @@ def lora(*, r: int = 4, alpha: float = 6.0) -> LoraAdapter:
 
 
 def quantize(
-    model: PreTrainedModel, quantizer: QuantizerSpec, adapter: AdapterSpec | None = None
+    model: PreTrainedModel,
+    quantizer: QuantizerSpec,
+    adapter: AdapterSpec | None = None,
+    *,
+    widths: tuple[int, ...] = (),
 ) -> Layers:
     """Freeze a model and install layers as asked, undisturbed."""
     model.requires_grad_(requires_grad=False)
-    return install(model, LayerPlan(quantizer, adapter or NoAdapter(), SEED))
+    return install(model, LayerPlan(quantizer, adapter or NoAdapter(), SEED, widths=widths))
 
 
 def quantized_llama(

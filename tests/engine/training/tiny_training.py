@@ -5,7 +5,7 @@ Start with `make_training`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from torch import Tensor
 from engine.events import Event, Listener, MetricPoint
 from engine.layers.head import SplitModel
 from engine.layers.swap import Layers
-from engine.specs import AdapterSpec, QatTraining, QuantizerSpec
+from engine.specs import AdapterSpec, QatTraining
+from engine.specs.quantizer import WeightQuantizer
 from engine.teacher.targets import teacher_targets
 from engine.training.batches import TrainingData
+from engine.training.bit_policy import BitPolicy, build_bit_policy
 from engine.training.learner import LanguageLearner
 from engine.training.loop import Place, train
+from engine.training.parameter_groups import named_trainables
 from engine.training.rank_policy import RankPolicy
 from tests.engine.tiny_layers import integer, lora, quantize, some_tokens
 from tests.tiny_models import make_llama
@@ -34,6 +37,7 @@ class Tiny:
     model: Any
     layers: Layers
     data: TrainingData
+    quantizer: WeightQuantizer = field(default_factory=integer)
 
     def train(
         self,
@@ -45,7 +49,7 @@ class Tiny:
         listener: Listener | None = None,
         policy: RankPolicy | None = None,
     ) -> list[Event]:
-        """Train; return the events, which a given listener hears as well."""
+        """Train by the spec's bit policy; return the events, which a listener hears as well."""
         events: list[Event] = []
 
         def listen(event: Event) -> None:
@@ -62,8 +66,24 @@ class Tiny:
             place=place,
             listener=listen,
             policy=policy,
+            bit_policy=self.bit_policy(spec),
         )
         return events
+
+    def bit_policy(self, spec: QatTraining) -> BitPolicy | None:
+        """Return the policy of the spec."""
+        return build_bit_policy(
+            spec.bit_policy,
+            self.layers,
+            self.quantizer,
+            total_steps=self.data.total_steps,
+            seed=self.data.seed,
+        )
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return a copy of what trains, of every width."""
+        named = named_trainables(self.layers)
+        return {name: value.detach().clone() for name, value in named.items()}
 
     def learner(self, spec: QatTraining) -> LanguageLearner:
         """Return what it learns."""
@@ -91,9 +111,10 @@ def make_training(
     folder: Path,
     *,
     steps: int,
-    quantizer: QuantizerSpec | None = None,
+    quantizer: WeightQuantizer | None = None,
     adapter: AdapterSpec | None = None,
     tied: bool = False,
+    widths: tuple[int, ...] = (),
 ) -> Tiny:
     """Build the tiny Llama, ask it as a teacher, then install its layers."""
     model = make_llama(tied=tied)
@@ -107,8 +128,9 @@ def make_training(
         folder=folder / "teacher",
         progress=lambda _done, _total: None,
     )
-    layers = quantize(model, quantizer or integer(), adapter or lora())
-    return Tiny(model, layers, TrainingData(WINDOWS, targets, steps, seed=3))
+    quantizer = quantizer or integer()
+    layers = quantize(model, quantizer, adapter or lora(), widths=widths)
+    return Tiny(model, layers, TrainingData(WINDOWS, targets, steps, seed=3), quantizer)
 
 
 def curve(events: list[Event], key: str) -> dict[int, float]:
