@@ -2,7 +2,8 @@
 
 Rooms: `specs/` (what can be asked; no torch), `errors.py` and `events.py` (what can go wrong, what
 a run announces), `experiment.py` (one whole experiment), `rank_search.py` (choosing the ranks of a
-trained one), `stages/` (what both go through), `session.py` (what stages share), `result.py` (the
+trained one), `map_evaluation.py` (measuring one at many layer maps), `stages/` (what they go
+through), `session.py` (what stages share), `result.py` (the
 file of what was trained) and `result_codes.py` (its codes as weights), `tensor_file.py` (such files
 read), `measured_size.py` (what it weighs), `device.py` (where it computes), `layer_patterns.py`
 (layers chosen by wildcards), `layer_fit.py` (does a spec fit the model's layers?), `adapter_fit.py`

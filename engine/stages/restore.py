@@ -63,8 +63,13 @@ class RestoredHead:
     installed: Installed
 
 
-def restore(session: Session, parent: ParentFiles) -> Restored:
+def restore(session: Session, parent: ParentFiles, *, lines: tuple[str, ...] = ()) -> Restored:
     """Load the model, install its layers and put the trained adapters and ranges back.
+
+    Args:
+        session: The run that builds on a training run, whose spec it holds.
+        parent: Files of that.
+        lines: Of layer maps that will be applied; a cache they round is made ready.
 
     Raises:
         CheckpointError: When the result is gone, damaged or of another model.
@@ -74,12 +79,14 @@ def restore(session: Session, parent: ParentFiles) -> Restored:
     loaded = load(session)
     taught = teach(session, loaded, None)
     widths = take_widths(session, loaded, parent.result)
-    installed, groups = start(session, loaded, widths=widths)
+    installed, groups = start(session, loaded, widths=widths, lines=lines)
     _fill(parent, installed)
     return Restored(loaded, installed, groups, taught.text)
 
 
-def restore_with_head(session: Session, parent: ParentFiles) -> RestoredHead:
+def restore_with_head(
+    session: Session, parent: ParentFiles, *, lines: tuple[str, ...] = ()
+) -> RestoredHead:
     """Do the same for a model with another head than causal-lm, its trained head included.
 
     Raises:
@@ -89,7 +96,7 @@ def restore_with_head(session: Session, parent: ParentFiles) -> RestoredHead:
     _check_there(parent.result)
     loaded = load_with_head(session)
     widths = take_widths(session, loaded, parent.result)
-    installed, _ = start(session, loaded, widths=widths)
+    installed, _ = start(session, loaded, widths=widths, lines=lines)
     _fill(parent, installed)
     model = loaded.model
     _fill_head(parent.head, list_trained(model.model, session.spec.model.head, model.fresh))
