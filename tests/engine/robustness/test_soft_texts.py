@@ -78,11 +78,11 @@ def test_samples_are_those_of_the_softmax() -> None:
 
 
 def test_samples_are_the_formula() -> None:
-    """A sample is softmax(Θ − log e) for the exponential variables e of its text's generator."""
+    """A sample is softmax(Θ − log(−log u)) for uniform u of its text's generator."""
     theta = torch.randn(2, 5)
     drawn = draw_soft(theta, places(0, 0), num_samples=3, generators=generators(4))
-    noise = torch.empty(2, 3, 5).exponential_(generator=generators(4)[0])
-    scores = theta[:, None].exp() / noise
+    uniform = torch.rand(2, 3, 5, generator=generators(4)[0])
+    scores = theta[:, None].exp() / -uniform.log()
     torch.testing.assert_close(drawn.probabilities, scores / scores.sum(-1, keepdim=True))
 
 
