@@ -1,4 +1,4 @@
-"""Whether a spec fits the layers of its model: group sizes, fractions of bits, ranks and patterns.
+"""Whether a spec fits the layers of its model: groups, widths, layer maps, caches, ranks, patterns.
 
 Asked before launch, from shapes alone, and again by a run before it begins. No torch.
 Start with `check_fit`.
@@ -12,10 +12,11 @@ from engine.allocation.budget import check_layers
 from engine.allocation.fractions import spread_widths
 from engine.errors import Problem, SpecError
 from engine.estimates.rank_space import list_groups
-from engine.estimates.selection import list_adapted, list_quantized
+from engine.estimates.selection import list_adapted, list_quantized, list_selected
+from engine.line_fit import OWN_LINES, iter_cache_problems, iter_line_problems
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.search.spaces import check_ranks
-from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, Subject
+from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, QatTraining, Subject
 from engine.specs.quantizer import BySensitivity, WeightQuantizer
 
 _SMALLEST_GROUP, _LARGEST_GROUP = 8, 8192
@@ -35,16 +36,29 @@ def check_fit(spec: Subject, shapes: ModelShapes) -> tuple[Problem, ...]:
 def _iter_quantizer_problems(spec: Subject, shapes: ModelShapes) -> Iterator[Problem]:
     if isinstance(spec.quantizer, FloatQuantizer):
         return
-    layers = list_quantized(spec, shapes)
-    if not layers:
+    selected, layers = list_selected(spec, shapes), list_quantized(spec, shapes)
+    if not selected:
         yield Problem(
             "quantizer.include",
             "no layer of this model is selected once the excluded ones are left out; "
             f"its layers are named like {_examples(shapes)}",
         )
         return
-    yield from _iter_group_problems(layers, spec.quantizer)
-    yield from _iter_width_problems(layers, spec.quantizer)
+    if (
+        not layers
+        and isinstance(spec.training, QatTraining)
+        and isinstance(spec.adapter, NoAdapter)
+    ):
+        yield Problem(
+            OWN_LINES,
+            "leaves every weight at 16 bits, so that there is nothing to train; give some layers a "
+            "width from 2 to 8, or choose adapter.kind lora",
+        )
+    if layers:
+        yield from _iter_group_problems(layers, spec.quantizer)
+        yield from _iter_width_problems(layers, spec.quantizer)
+    yield from iter_line_problems(spec, shapes)
+    yield from iter_cache_problems(spec, shapes)
 
 
 def _iter_width_problems(

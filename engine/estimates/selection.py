@@ -2,6 +2,7 @@
 
 The same rules as the code that replaces layers: a tied head counts with its embedding, under the
 embedding's name, and is selected where either name is; embeddings and tied heads get no adapter.
+What a layer map leaves at 16 bits is not rounded, and gets an adapter all the same.
 Start with `list_quantized`.
 """
 
@@ -10,11 +11,15 @@ from __future__ import annotations
 from engine.layer_patterns import is_selected
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, QatTraining, Subject
-from engine.specs.quantizer import DEFAULT_EXCLUDE, WeightQuantizer
+from engine.specs.layer_bits import find_bits
+from engine.specs.quantizer import BITS_UNQUANTIZED, DEFAULT_EXCLUDE, WeightQuantizer
 
 
-def list_quantized(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
-    """Return the layers whose weights are rounded, shared ones once."""
+def list_selected(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+    """Return the layers that are replaced by quantized ones, shared ones once.
+
+    A layer map may leave the weights of some at 16 bits.
+    """
     quantizer = spec.quantizer
     if isinstance(quantizer, FloatQuantizer):
         return ()
@@ -28,11 +33,24 @@ def list_quantized(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]
     )
 
 
+def list_quantized(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
+    """Return the layers whose weights are rounded, shared ones once."""
+    selected = list_selected(spec, shapes)
+    lines = () if isinstance(spec.quantizer, FloatQuantizer) else spec.quantizer.layer_bits
+    if not lines:
+        return selected
+    return tuple(
+        layer
+        for layer in selected
+        if (found := find_bits(lines, layer.name)) is None or found.weights != BITS_UNQUANTIZED
+    )
+
+
 def list_adapted(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
     """Return the layers that get a low-rank pair."""
     if isinstance(spec.adapter, NoAdapter):
         return ()
-    candidates = list_quantized(spec, shapes)
+    candidates = list_selected(spec, shapes)
     exclude: tuple[str, ...] = ()
     if isinstance(spec.quantizer, FloatQuantizer):
         candidates, exclude = shapes.own_layers, DEFAULT_EXCLUDE

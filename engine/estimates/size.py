@@ -3,7 +3,8 @@
 The result file of a run is larger: it keeps trained ranges and adapters in float32, so that
 training and searches go on from it exactly.
 
-One thing is known only once it was measured: which layers get more bits by sensitivity. Then every
+Counted is the model at the widths its own scores are measured at, whatever others it can be served
+at. Which layers get more bits by sensitivity is known only once it was measured: until then every
 layer counts with the mean, and codes come to no more than that.
 
 Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
@@ -23,6 +24,7 @@ from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, num_groups
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, Subject
+from engine.specs.layer_bits import find_bits
 from engine.specs.quantizer import WeightQuantizer, find_measured_mixing
 
 BYTES_UNQUANTIZED = 2
@@ -92,7 +94,8 @@ def _list_widths(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> list[
     if find_measured_mixing(spec):
         return [spec.bits] * len(layers)
     widths = spread_widths({layer.name: layer.num_weights for layer in layers}, spec.bits)
-    return [widths[layer.name] for layer in layers]
+    mapped = {layer.name: find_bits(spec.layer_bits, layer.name) for layer in layers}
+    return [bits.weights if (bits := mapped[name]) else widths[name] for name in mapped]
 
 
 def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:

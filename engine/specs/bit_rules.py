@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.errors import Problem
+from engine.specs.adapter import LoraBankAdapter
 from engine.specs.bit_policy import BitPolicySpec, FixedBits
 from engine.specs.initialization import MinimalError, RoundToNearest
+from engine.specs.layer_bits import read_layer_bits
 from engine.specs.quantizer import FloatQuantizer, WeightQuantizer
 from engine.specs.states import FloatCache
 from engine.specs.subject import Subject
@@ -25,6 +27,12 @@ def iter_bit_conflicts(spec: Subject) -> Iterator[Problem]:
                 "training.bit_policy.policy",
                 "a 16-bit model has no widths to choose from; use fixed, or quantizer.grid integer",
             )
+        if isinstance(spec.adapter, LoraBankAdapter):
+            yield Problem(
+                "adapter.kind",
+                "a 16-bit model has one width, and a bank has an adapter for each; use lora, or "
+                "quantizer.grid integer",
+            )
         return
     if spec.quantizer.layer_bits and spec.quantizer.is_mixed:
         yield Problem(
@@ -32,13 +40,21 @@ def iter_bit_conflicts(spec: Subject) -> Iterator[Problem]:
             "gives layers widths of their own, and so does a fraction of bits; leave it empty, or "
             "give quantizer.bits a whole number",
         )
-    if not isinstance(spec.quantizer.cache, FloatCache) and spec.model.head == "seq2seq":
-        yield Problem(
-            "quantizer.cache.rounding",
-            "an encoder-decoder has two caches, which Bitdial does not round; use none",
-        )
+    if spec.model.head == "seq2seq":
+        yield from _iter_two_stack_conflicts(spec.quantizer)
     if not isinstance(policy, FixedBits):
         yield from _iter_policy_conflicts(spec, spec.quantizer, policy)
+
+
+def _iter_two_stack_conflicts(quantizer: WeightQuantizer) -> Iterator[Problem]:
+    """Yield what asks for a rounded cache of an encoder-decoder."""
+    why = "an encoder-decoder has two caches, which Bitdial does not round"
+    if not isinstance(quantizer.cache, FloatCache):
+        yield Problem("quantizer.cache.rounding", f"{why}; use none")
+    if any(
+        read_layer_bits(line.rpartition("=")[2]).cache is not None for line in quantizer.layer_bits
+    ):
+        yield Problem("quantizer.layer_bits", f"{why}; leave the KV parts out")
 
 
 def _iter_policy_conflicts(

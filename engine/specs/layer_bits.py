@@ -20,6 +20,7 @@ from engine.errors import SpecError
 WIDTHS = (*range(2, 9), 16)
 """Every width a part of a layer can have; 16 leaves it unrounded."""
 ACCEPTED = "a width from 2 to 8 or 16, such as 4, or W4A8KV8 for weights, inputs and cache"
+_WILDCARDS = frozenset("*?[")
 _NOTATION = re.compile(r"(?:W?(?P<weights>\d+))(?:A(?P<inputs>\d+))?(?:KV(?P<cache>\d+))?", re.I)
 
 
@@ -83,8 +84,13 @@ def read_lines(value: Any) -> Any:
 
 def find_bits(lines: Iterable[str], name: str) -> LayerBits | None:
     """Return the widths of a layer: those of the last line that matches; None where none does."""
-    matching = [line for line in lines if fnmatchcase(name, line.rpartition("=")[0])]
+    matching = [line for line in lines if is_named(name, line.rpartition("=")[0])]
     return read_layer_bits(matching[-1].rpartition("=")[2]) if matching else None
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Whether a line's pattern names a layer; quick where it holds no wildcard, as most do."""
+    return name == pattern or (not _WILDCARDS.isdisjoint(pattern) and fnmatchcase(name, pattern))
 
 
 def list_patterns(lines: Iterable[str]) -> tuple[str, ...]:
@@ -100,7 +106,7 @@ def check_named(lines: Iterable[str], names: Iterable[str], *, field: str) -> No
     """
     known = tuple(names)
     for pattern in list_patterns(lines):
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not any(is_named(name, pattern) for name in known):
             close = difflib.get_close_matches(pattern, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"layers are named like {known[0]}"
             raise SpecError.at(field, f"there is no quantized layer {pattern}; {hint}")

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from engine.allocation.fractions import spread_widths
 from engine.errors import SpecError
-from engine.estimates.selection import list_adapted, list_quantized
+from engine.estimates.selection import list_adapted, list_quantized, list_selected
 from engine.estimates.size import estimate_size
 from engine.layers.swap import LayerPlan, find_targets, install
 from engine.measured_size import measure_size
@@ -38,6 +38,16 @@ CHOICES = [
     ("quantizer.bits=6.3", "quantizer.exclude=[]"),
     ("quantizer.bits=7", "quantizer.symmetry=symmetric"),
     ("quantizer.grid=normal-float", "quantizer.bits=3.01", "quantizer.exclude=['*.q_proj']"),
+    ("quantizer.layer_bits=['*.1.*=2', '*.mlp.*=W16A8', '*.0.mlp.*=7']",),
+    ("quantizer.layer_bits=['*=16', '*.0.*=W3A4KV4']", "adapter.placement=parallel"),
+    ("quantizer.layer_bits=['*=16']", "quantizer.exclude=[]"),
+    ("quantizer.symmetry=narrow", "quantizer.bits=6", "training.bit_policy.policy=switchable"),
+    (
+        "adapter.kind=lora-bank",
+        "adapter.placement=parallel",
+        "training.bit_policy.policy=random",
+        "quantizer.bits=4",
+    ),
 ]
 
 
@@ -55,11 +65,13 @@ def shapes_of(name: str, folder: Path) -> ModelShapes:
 def plan_of(spec: ExperimentSpec, model: PreTrainedModel) -> LayerPlan:
     """Return what a run would install, widths by the published rule included."""
     assert not isinstance(spec.quantizer, FloatQuantizer)
-    plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed)
+    plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed, widths=spec.trained_widths)
     sizes = {
         name: next(iter(users.values())).weight.numel()
         for name, users in find_targets(model, plan).items()
     }
+    if not spec.quantizer.is_mixed:
+        return plan
     return replace(plan, bits=spread_widths(sizes, spec.quantizer.bits))
 
 
@@ -77,7 +89,9 @@ def test_equals_the_real_model(name: str, overrides: tuple[str, ...], tmp_path: 
     assert expected.total_bytes == measured.total_bytes
     assert expected.original_bytes == measured.original_bytes
     assert expected.effective_bits == pytest.approx(measured.effective_bits)
-    assert {layer.name for layer in list_quantized(spec, shapes)} == set(layers)
+    assert {layer.name for layer in list_selected(spec, shapes)} == set(layers)
+    rounded = {name for name, layer in layers.items() if layer.active_bits != 16}
+    assert {layer.name for layer in list_quantized(spec, shapes)} == rounded
     adapted = {name for name, layer in layers.items() if layer.adapter is not None}
     assert {layer.name for layer in list_adapted(spec, shapes)} == adapted
 

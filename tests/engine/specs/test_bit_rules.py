@@ -1,0 +1,81 @@
+"""Widths that do not go together are refused, each with what would be accepted."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.errors import SpecError
+from engine.specs import resolve
+
+POLICY = ("training.method=qat", "training.bit_policy.policy=switchable")
+
+
+def problems_of(*overrides: str) -> dict[str, str]:
+    with pytest.raises(SpecError) as refused:
+        resolve({"preset": "rtn"}, overrides)
+    return {each.field: each.message for each in refused.value.problems}
+
+
+def test_16_bit_models() -> None:
+    """A 16-bit model has neither widths to switch nor a bank of adapters."""
+    found = problems_of("quantizer.grid=float", *POLICY, "adapter.kind=lora-bank")
+    assert "no widths to choose from; use fixed" in found["training.bit_policy.policy"]
+    assert "use lora, or quantizer.grid integer" in found["adapter.kind"]
+
+
+def test_fractions() -> None:
+    """A fraction of bits and a layer map both choose widths."""
+    found = problems_of("quantizer.bits=2.5", "quantizer.layer_bits=['*=4']")
+    assert found["quantizer.layer_bits"].startswith("gives layers widths of their own")
+
+
+def test_policies() -> None:
+    """The reported width is a trained one; neither a map nor a start for one width goes along."""
+    found = problems_of(
+        *POLICY,
+        "quantizer.bits=5",
+        "quantizer.layer_bits=['*=4']",
+        "initialization.method=loftq",
+        "adapter.kind=lora-bank",
+        "adapter.placement=parallel",
+    )
+    assert found["quantizer.bits"].startswith("5 is not among the trained widths 8, 6, 4; give")
+    assert "leave it empty, or use training.bit_policy.policy" in found["quantizer.layer_bits"]
+    assert found["initialization.method"].startswith("loftq starts a model at one width, and 8, 6")
+
+
+@pytest.mark.parametrize("policy", ["switchable", "random", "curriculum"])
+def test_one_width_may_have_any_start(policy: str) -> None:
+    """A policy of one width starts as a fixed width does."""
+    overrides = (
+        "training.method=qat",
+        f"training.bit_policy.policy={policy}",
+        "training.bit_policy.widths=[4]",
+        "initialization.method=loftq",
+        "adapter.kind=lora",
+        "adapter.placement=parallel",
+    )
+    assert resolve({"preset": "rtn"}, overrides).spec.trained_widths == (4,)
+
+
+def test_two_stacks() -> None:
+    """An encoder-decoder's caches stay as they are, whoever asks."""
+    head = "model.head=seq2seq"
+    found = problems_of(head, "quantizer.cache.rounding=layer")
+    assert found["quantizer.cache.rounding"].endswith("does not round; use none")
+    found = problems_of(head, "quantizer.layer_bits=['*=W4KV8']")
+    assert found["quantizer.layer_bits"].endswith("does not round; leave the KV parts out")
+
+
+def test_a_bank_with_fixed_widths() -> None:
+    """A bank, rounded inputs and a rounded cache go with fixed widths and a layer map."""
+    spec = resolve(
+        {"preset": "qat-lora"},
+        (
+            "adapter.kind=lora-bank",
+            "quantizer.layer_bits=['*.mlp.*=W8A8']",
+            "quantizer.cache.rounding=layer",
+            "quantizer.inputs.rounding=layer",
+        ),
+    ).spec
+    assert spec.trained_widths == ()
