@@ -2,9 +2,11 @@
 
 `prediction` puts it together: `size` (exact bytes of the result), `memory` (peak by parts),
 `duration` (seconds by stage with an interval). Behind them: `selection` (which layers are rounded
-and adapted), `rank_space` (which of them share a rank), `workload` (how much text),
-`benchmarks` (how much a benchmark asks), `task_lengths` (how long a task's examples are), `speed`
-(what past runs tell of a machine).
+and adapted), `rank_space` (which of them share a rank), `widths` (how many widths a step trains and
+a layer has), `followed` (what lower widths keep of higher ones), `workload` (how much text),
+`benchmarks` (how much a benchmark asks), `task_lengths` (how long a task's examples are),
+`map_duration` and `map_memory` (many maps, and attacks at them), `speed` (what past runs tell of a
+machine).
 """
 
 from engine.estimates.prediction import Estimate, estimate

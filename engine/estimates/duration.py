@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.estimates.selection import (
-    learns_from_weights,
-    list_adapted,
-    list_observed,
-    list_quantized,
-)
+from engine.estimates.map_duration import measure_maps
+from engine.estimates.selection import list_adapted, list_observed, list_quantized
 from engine.estimates.speed import SpeedBasis
+from engine.estimates.widths import trains_through_rounding
 from engine.estimates.workload import Workload, count_workload
 from engine.initialize.moment_size import cut_layers
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import DataAware, LoftQ, NoAdapter, Subject
+from engine.specs import DataAware, LoftQ, MapEvaluationSpec, NoAdapter, Subject
 
 FLOPS_PER_CORE = 4e10
 """Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
@@ -51,7 +48,8 @@ class DurationEstimate:
 
     Attributes:
         parts: Seconds of "load", "teach", "initialize", "train", "evaluate" and, where asked,
-            "benchmarks" and "sensitivity".
+            "benchmarks", "sensitivity" and "range-test"; of an evaluation of maps all that is
+            measured is "maps".
         factor: The true time is expected within total / factor and total × factor.
         basis: What the numbers rest on, as a sentence.
     """
@@ -88,6 +86,14 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
     if work.benchmark_tokens:
         asked = speed.benchmark_tokens_per_second or forward
         parts["benchmarks"] = work.benchmark_tokens / asked
+    if work.trial_tokens:
+        parts["range-test"] = _trial_seconds(spec, shapes, work, speed)
+    if isinstance(spec, MapEvaluationSpec):
+        rounding = _rounding_seconds(list_quantized(spec, shapes), speed)
+        read = forward if work.evaluate_tokens else speed.benchmark_tokens_per_second or forward
+        parts = measure_maps(
+            spec, shapes, parts, rounding=rounding, forward=read, device=speed.device
+        )
     factor, basis = _judge(work, speed)
     return DurationEstimate(parts, factor, basis)
 
@@ -97,15 +103,28 @@ def _load_seconds(shapes: ModelShapes) -> float:
 
 
 def _train_seconds(spec: Subject, shapes: ModelShapes, work: Workload, speed: SpeedBasis) -> float:
-    """Return measured seconds, or forward, gradients of inputs and weights, and the rounding."""
+    """Return measured seconds, or those of the tokens' products and of rounding the weights."""
     if speed.train_tokens_per_second:
-        return work.train_tokens / speed.train_tokens_per_second
-    trained = list_quantized(spec, shapes) or list_adapted(spec, shapes)
-    num_trained = sum(layer.num_weights for layer in trained) if learns_from_weights(spec) else 0
+        return work.train_work / speed.train_tokens_per_second
+    rounded = list_quantized(spec, shapes) or list_adapted(spec, shapes)
+    rounding = work.roundings * _rounding_seconds(rounded, speed)
+    return work.train_work * _token_seconds(spec, shapes, speed) + rounding
+
+
+def _trial_seconds(spec: Subject, shapes: ModelShapes, work: Workload, speed: SpeedBasis) -> float:
+    """Return the seconds of a range test, which trains like the training after it."""
+    trained = _train_seconds(spec, shapes, work, speed)
+    return trained * work.trial_tokens / work.train_work
+
+
+def _token_seconds(spec: Subject, shapes: ModelShapes, speed: SpeedBasis) -> float:
+    """Return a token's time forward, for gradients of inputs and for those of rounded weights."""
+    rounded = list_quantized(spec, shapes) or list_adapted(spec, shapes)
+    learning = rounded if trains_through_rounding(spec) else ()
+    num_trained = sum(layer.num_weights for layer in learning)
     num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
-    products = work.train_tokens * (4 * num_multiplied + 2 * num_trained) / flops
-    return products + work.train_steps * _rounding_seconds(trained, speed)
+    return (4 * num_multiplied + 2 * num_trained) / flops
 
 
 def _calibrating_seconds(

@@ -10,14 +10,17 @@ the mapped float16 file 0.27 GB), evaluation of 4 × 256 tokens 1.36 GB (estimat
 
 from __future__ import annotations
 
-from engine.estimates.selection import (
-    learns_from_weights,
-    list_adapted,
-    list_observed,
-    list_quantized,
-    num_groups,
-)
+from engine.estimates.followed import followed_bytes
+from engine.estimates.map_memory import attack_bytes, count_attacked
+from engine.estimates.selection import list_adapted, list_observed, list_quantized, num_groups
 from engine.estimates.speed import SpeedBasis
+from engine.estimates.widths import (
+    count_adapters,
+    count_kept,
+    count_ranges,
+    find_training,
+    trains_through_rounding,
+)
 from engine.estimates.workload import count_workload, longest_row
 from engine.initialize.moment_size import cut_layers, moment_bytes
 from engine.models.naming import split_name
@@ -27,7 +30,6 @@ from engine.specs import (
     FloatQuantizer,
     IntegerQuantizer,
     NoAdapter,
-    QatTraining,
     Subject,
 )
 from engine.specs.quantizer import find_measured_mixing
@@ -56,13 +58,17 @@ def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) ->
     return {
         "interpreter": INTERPRETER_BYTES if is_cpu else 0,
         "base_weights": stored * shapes.num_parameters + mapped_file,
-        "rounded_weights": multiplied * sum(layer.num_weights for layer in rounded),
+        "rounded_weights": multiplied
+        * count_kept(spec)
+        * sum(layer.num_weights for layer in rounded),
         "weight_gradients": _gradient_bytes(spec, rounded),
         "trained": _trained_bytes(spec, shapes),
         "calibration": _calibration_bytes(spec, shapes),
         "sensitivity": _sensitivity_bytes(spec, shapes),
         "activations": _activation_bytes(spec, shapes, stored),
         "predictions": _prediction_bytes(spec, shapes, stored),
+        "followed": followed_bytes(spec, shapes, stored),
+        "attack": attack_bytes(spec, shapes),
     }
 
 
@@ -73,27 +79,30 @@ def _rounded(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
 
 def _gradient_bytes(spec: Subject, rounded: tuple[LayerShape, ...]) -> int:
     """Return what dense gradients take: all at once over microbatches, else a layer's at a time."""
-    if not isinstance(spec.training, QatTraining) or not learns_from_weights(spec) or not rounded:
+    training = find_training(spec)
+    if training is None or not trains_through_rounding(spec) or not rounded:
         return 0
     sizes = [FLOAT32_BYTES * layer.num_weights for layer in rounded]
-    return sum(sizes) if spec.training.gradient_accumulation_steps > 1 else 3 * max(sizes)
+    return sum(sizes) if training.gradient_accumulation_steps > 1 else 3 * max(sizes)
 
 
 def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
-    """Return adapters and ranges in float32 with gradients and moments; scales of codebooks."""
-    num_trained = num_scales = 0
+    """Return adapters and ranges of all widths in float32, those that train with all copies."""
+    training = find_training(spec)
+    num_ranges = num_trained = 0
     if not isinstance(spec.quantizer, FloatQuantizer):
         count = sum(num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
-        if isinstance(spec.quantizer, IntegerQuantizer):
-            num_trained += (2 if spec.quantizer.has_zero_points else 1) * count
-        else:
-            num_scales = count
+        is_integer = isinstance(spec.quantizer, IntegerQuantizer)
+        each = 2 if is_integer and spec.quantizer.has_zero_points else 1
+        num_ranges = each * count * count_ranges(spec)
+        if is_integer and training is not None and training.range_learning_rate:
+            num_trained, num_ranges = num_ranges, 0
     if not isinstance(spec.adapter, NoAdapter):
         sides = (each.out_features + each.in_features for each in list_adapted(spec, shapes))
-        num_trained += spec.adapter.max_rank * sum(sides)
+        num_trained += count_adapters(spec) * spec.adapter.max_rank * sum(sides)
     num_trained += _count_head(spec, shapes)
-    copies = TRAINED_COPIES if isinstance(spec.training, QatTraining) else 1
-    return FLOAT32_BYTES * (num_trained * copies + num_scales)
+    copies = TRAINED_COPIES if training is not None else 1
+    return FLOAT32_BYTES * (num_trained * copies + num_ranges)
 
 
 def _count_head(spec: Subject, shapes: ModelShapes) -> int:
@@ -138,9 +147,11 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     mixing = find_measured_mixing(spec.quantizer)
     if mixing is not None:  # one window at a time runs forward and back
         needed = max(needed, mixing.max_length * per_token)
-    if isinstance(spec.training, QatTraining):
-        tokens = spec.training.per_device_train_batch_size * longest_row(spec.training)
+    training = find_training(spec)
+    if training is not None:
+        tokens = training.per_device_train_batch_size * longest_row(training)
         needed = max(needed, tokens * per_token)
+    needed = max(needed, count_attacked(spec, shapes) * per_token)
     return stored * needed
 
 
@@ -161,7 +172,8 @@ def _head_bytes(spec: Subject, shapes: ModelShapes) -> int:
 
     Transformers computes them at once; a text is counted as long as what it is written from.
     """
-    if spec.model.head != "seq2seq" or not isinstance(spec.training, QatTraining):
+    training = find_training(spec)
+    if spec.model.head != "seq2seq" or training is None:
         return 0
-    tokens = spec.training.per_device_train_batch_size * longest_row(spec.training)
+    tokens = training.per_device_train_batch_size * longest_row(training)
     return LOGIT_COPIES * tokens * shapes.vocab_size * FLOAT32_BYTES

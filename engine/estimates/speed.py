@@ -25,7 +25,7 @@ class SpeedBasis:
         device: Kind of device the run will use.
         num_cores: CPU cores of that machine.
         num_runs: Finished runs behind the numbers; 0 for none.
-        train_tokens_per_second: Tokens per second forward and backward.
+        train_tokens_per_second: Tokens per second forward and backward (`Workload.train_work`).
         evaluate_tokens_per_second: Tokens per second of the evaluation.
         load_seconds: Time until the model is in memory.
         calibration_tokens_per_second: Calibration tokens per second of a data-aware start.
@@ -65,7 +65,7 @@ def learn_speed(
         device=device,
         num_cores=num_cores,
         num_runs=len(known),
-        train_tokens_per_second=_rate(known, "train", lambda work: work.train_tokens),
+        train_tokens_per_second=_rate(known, "train", lambda work: work.train_work),
         evaluate_tokens_per_second=_rate(known, "evaluate", lambda work: work.evaluate_tokens),
         load_seconds=_middle([stages["load"] for _, stages in known if "load" in stages]),
         calibration_tokens_per_second=_rate(
@@ -76,7 +76,9 @@ def learn_speed(
 
 
 def _rate(
-    known: list[tuple[Workload, Mapping[str, float]]], stage: str, tokens: Callable[[Workload], int]
+    known: list[tuple[Workload, Mapping[str, float]]],
+    stage: str,
+    tokens: Callable[[Workload], float],
 ) -> float | None:
     """Return the median of tokens per second over the runs that had the stage."""
     return _middle(

@@ -14,10 +14,17 @@ from pathlib import Path
 from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
 from engine.estimates.task_lengths import TASK_EXAMPLES, TASK_LONGEST, TASK_TOKENS
+from engine.estimates.widths import (
+    Passes,
+    count_passes,
+    count_ranges,
+    count_trial_steps,
+    find_training,
+    trains_through_rounding,
+)
 from engine.specs import (
     DataAware,
     DataSpec,
-    ElasticLoraAdapter,
     ExperimentSpec,
     QatTraining,
     Subject,
@@ -28,7 +35,8 @@ from engine.specs.quantizer import find_measured_mixing
 CHARACTERS_PER_TOKEN = 4.1
 """Measured on English technical text with the tokenizer of SmolLM2."""
 GUESSED_TOKENS = 1_000_000
-SANDWICH_PASSES = 3
+ASKED_SHARE = 1 / 3
+"""What a token costs that runs forward alone, of one that runs forward and backward."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,10 @@ class Workload:
 
     Attributes:
         train_steps: Optimizer steps; 0 without training.
-        train_tokens: Tokens that run forward and backward.
+        train_tokens: Tokens that run forward and backward, once for each configuration of a step.
+        asked_tokens: Tokens that run forward alone, at widths that lower ones follow.
+        trial_tokens: Tokens of a range test, at most, forward and backward.
+        roundings: How often all weights are rounded in the training, its trials left out.
         teach_tokens: Tokens the 16-bit model is asked about before anything is rounded.
         sensitivity_tokens: Tokens that the widths of layers are measured on; a search or an
             evaluation takes those of its training run.
@@ -49,12 +60,20 @@ class Workload:
 
     train_steps: int
     train_tokens: int
+    asked_tokens: int
+    trial_tokens: int
+    roundings: int
     teach_tokens: int
     sensitivity_tokens: int
     calibration_tokens: int
     evaluate_tokens: int
     benchmark_tokens: int
     is_guess: bool
+
+    @property
+    def train_work(self) -> float:
+        """Tokens of the training, those that run forward alone with their share."""
+        return self.train_tokens + ASKED_SHARE * self.asked_tokens
 
 
 def count_workload(spec: Subject) -> Workload:
@@ -69,21 +88,26 @@ def count_workload(spec: Subject) -> Workload:
     teach_tokens = evaluate_tokens if evaluation.divergence else 0
     benchmark_tokens, is_unknown = count_benchmarks(evaluation)
     guessed = guessed or is_unknown
-    steps = tokens = calibration_tokens = 0
-    if isinstance(spec.training, QatTraining):
-        steps, num_windows, is_guess = _count_steps(spec.training)
+    training = find_training(spec)
+    passes, per_step = Passes(0, 0, 0), 0
+    steps = trials = calibration_tokens = 0
+    if training is not None:
+        steps, num_windows, is_guess = _count_steps(training)
         guessed = guessed or is_guess
         benchmark_tokens *= 1 + evaluation.before_training
-        per_step = _windows_per_step(spec.training)
-        length = _row_tokens(spec.training)
-        tokens = steps * per_step * length * _passes_per_step(spec)
-        if spec.training.objective != "task":
-            teach_tokens += min(num_windows, steps * per_step) * length
+        passes, trials = count_passes(spec, training), count_trial_steps(spec, training)
+        per_step = _windows_per_step(training) * _row_tokens(training)
+        if training.objective != "task":
+            taught = min(num_windows, steps * _windows_per_step(training))
+            teach_tokens += taught * _row_tokens(training)
     if isinstance(spec.initialization, DataAware):
         calibration_tokens = spec.initialization.num_samples * spec.initialization.max_length
     return Workload(
         train_steps=steps,
-        train_tokens=tokens,
+        train_tokens=steps * per_step * passes.trained,
+        asked_tokens=round(steps * per_step * passes.asked),
+        trial_tokens=trials * per_step,
+        roundings=_count_roundings(spec, steps, passes),
         teach_tokens=teach_tokens,
         sensitivity_tokens=_count_sensitivity(spec),
         calibration_tokens=calibration_tokens,
@@ -91,6 +115,13 @@ def count_workload(spec: Subject) -> Workload:
         benchmark_tokens=benchmark_tokens,
         is_guess=guessed,
     )
+
+
+def _count_roundings(spec: Subject, steps: int, passes: Passes) -> int:
+    """Return how often a training rounds all weights: at every pass, or once at every width."""
+    if not steps or trains_through_rounding(spec):
+        return round(steps * (passes.trained + passes.asked))
+    return count_ranges(spec)
 
 
 def _count_sensitivity(spec: Subject) -> int:
@@ -104,13 +135,6 @@ def longest_row(training: QatTraining) -> int:
     if isinstance(training.data, TaskData):
         return min(training.max_length, TASK_LONGEST[training.data.task])
     return training.max_length
-
-
-def _passes_per_step(spec: Subject) -> int:
-    """Return how many configurations of ranks an optimizer step goes through."""
-    adapter = spec.adapter
-    is_sandwich = isinstance(adapter, ElasticLoraAdapter) and adapter.rank_policy == "sandwich"
-    return SANDWICH_PASSES if is_sandwich else 1
 
 
 def _row_tokens(training: QatTraining) -> int:
