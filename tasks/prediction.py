@@ -27,7 +27,7 @@ from engine.specs import (
     DataSpec,
     ElasticLoraAdapter,
     ExperimentSpec,
-    NoTraining,
+    MapEvaluationSpec,
     QatTraining,
     RankEvaluationSpec,
     RankSearchSpec,
@@ -100,18 +100,18 @@ def predict(
 def predict_child(
     database: Database,
     settings: Settings,
-    spec: RankSearchSpec | RankEvaluationSpec,
+    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec,
     *,
     shapes: ModelShapes,
 ) -> Estimate | None:
-    """Predict what choosing or measuring ranks needs; None for a search nothing is known of yet.
+    """Predict what a run that builds on another needs; None for a search nothing is known of yet.
 
-    It loads and measures like an untrained run. What a search adds is its evaluations, as long as
-    those of earlier searches on the same examples, without what it is going to be told by those.
+    It loads and measures like an untrained run, at every map where there are many. What a search
+    adds is its evaluations, as long as those of earlier searches on the same examples, without what
+    it is going to be told by those.
     """
-    untrained = spec.model_copy(update={"training": NoTraining()})
-    base = estimate(untrained, shapes, speed=load_speed(database, settings, spec))
-    if isinstance(spec, RankEvaluationSpec):
+    base = estimate(spec, shapes, speed=load_speed(database, settings, spec))
+    if not isinstance(spec, RankSearchSpec):
         return base
     known = list_known(database, spec.parent, spec.objective.model_dump(mode="json"))
     took = [each.seconds for each in known if each.seconds > 0]

@@ -1,4 +1,4 @@
-"""What a search for ranks is estimated to take, from what earlier ones found out."""
+"""What runs that build on others are estimated to take, from what earlier ones found out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from engine.events import CandidateEvaluated
 from engine.search.heuristics import NAMED, list_starts
 from engine.search.rank_history import RankHistory
 from engine.search.spaces import RankSpace
+from engine.specs import MapEvaluationSpec, resolve, resolve_child
 from tasks.lease import claim_run
-from tasks.prediction import STARTS
+from tasks.prediction import STARTS, load_shapes, predict_child
 from tasks.store.recording import Batch, finish
 from tasks.submit import Desk, submit_search
 from tests.tasks.builders import make_trained
@@ -85,3 +86,19 @@ def test_the_named_configurations_are_those_a_search_begins_with() -> None:
     history = RankHistory(space.groups, space.ranks, ((16, 8), (16, 8), (8, 16)), (2.0, 2.0, 1.0))
     names = {name for name, _ in list_starts(space, history)}
     assert {"most-frequent", "lowest-loss"} < names <= STARTS
+
+
+def test_maps_are_charged_for_their_measuring_alone(desk: Desk) -> None:
+    """Each further map costs what the first one does; the training it builds on costs nothing."""
+    parent = resolve({"preset": "qat-lora", "quantizer": {"bits": 4}}).spec
+    shapes = load_shapes(desk.settings, parent)
+    found = []
+    for widths in ((4,), (4, 5, 6)):
+        maps = [{"map": "uniform", "bits": bits} for bits in widths]
+        spec = resolve_child(MapEvaluationSpec, parent, {"parent": 1, "maps": maps})
+        predicted = predict_child(desk.database, desk.settings, spec, shapes=shapes)
+        assert predicted is not None
+        assert predicted.seconds_parts["train"] == 0
+        found.append(predicted.seconds_parts["maps"])
+    assert found[1] == pytest.approx(3 * found[0])
+    assert found[0] > 0
