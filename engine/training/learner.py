@@ -72,6 +72,10 @@ class Learner(Protocol[Part]):
 class LanguageLearner:
     """Next tokens and a teacher's distributions of them, through the vocabulary in pieces.
 
+    A lower width follows higher ones at the same positions: those that count, without prompts and
+    what rows are filled up with. Kept of a width are its last hidden states, not its logits; only
+    under a head that is rounded itself, and so differs by width, the logits.
+
     Attributes:
         head: Nothing: a causal model's head stays the teacher's.
     """
@@ -131,7 +135,10 @@ class LanguageLearner:
     def _read(
         self, microbatch: Microbatch, *, with_states: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the last hidden states (N, D) of the positions that count, and every block's."""
+        """Return the last hidden states (N, D) of the positions that count, and every block's.
+
+        The last block's come as the model gives them: after its final norm.
+        """
         if not with_states:
             return _at(self._split.hidden(microbatch.tokens), microbatch.kept), ()
         found = self._split.body(

@@ -105,8 +105,9 @@ class StepRunner(Generic[Part]):
         )
         if not all(map(math.isfinite, (*losses, float(norm)))):
             self._clear()
+            worst = next((loss for loss in losses if not math.isfinite(loss)), losses[-1])
             raise Diverged(
-                f"the loss became {losses[-1]} (gradient norm {float(norm)}); lower "
+                f"the loss became {worst} (gradient norm {float(norm)}); lower "
                 "training.learning_rate or training.range_learning_rate"
             )
         for adapter in self._adapters:
