@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.specs import ExperimentSpec, RankSearchSpec, RunSpec, load_spec
+from engine.specs import ExperimentSpec, MapEvaluationSpec, RankSearchSpec, RunSpec, load_spec
 from tasks.errors import ParentGone
 from tasks.runners.context import ParentRun
 from tasks.store.candidates import list_known
 from tasks.store.database import Database
 from tasks.store.files import find_newest
+from tasks.store.map_scores import list_done
 from tasks.store.records import CandidateRecord
 from tasks.store.runs import find_run
 
@@ -26,11 +27,13 @@ def load_parent(database: Database, spec: RunSpec, *, data_folder: Path) -> Pare
     trained = load_spec(parent.spec) if parent else None
     if not isinstance(trained, ExperimentSpec):
         raise ParentGone(f"run {spec.parent}, whose adapters this run uses, was deleted")
-    result = find_newest(database, spec.parent, "result", data_folder=data_folder)
+    result, history, head = (
+        find_newest(database, spec.parent, kind, data_folder=data_folder)
+        for kind in ("result", "ranks", "head")
+    )
     if result is None:
         raise ParentGone(f"run {spec.parent} has no result in {data_folder} any more")
-    history = find_newest(database, spec.parent, "ranks", data_folder=data_folder)
-    return ParentRun(spec.parent, trained, result, history)
+    return ParentRun(spec.parent, trained, result, history, head)
 
 
 def load_known(database: Database, spec: RunSpec) -> tuple[CandidateRecord, ...]:
@@ -38,3 +41,8 @@ def load_known(database: Database, spec: RunSpec) -> tuple[CandidateRecord, ...]
     if not isinstance(spec, RankSearchSpec):
         return ()
     return list_known(database, spec.parent, spec.objective.model_dump(mode="json"))
+
+
+def load_done(database: Database, run_id: int, spec: RunSpec) -> tuple[int, ...]:
+    """Return the places of the maps that earlier attempts of a run measured whole."""
+    return list_done(database, run_id) if isinstance(spec, MapEvaluationSpec) else ()

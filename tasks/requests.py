@@ -10,6 +10,7 @@ from dataclasses import asdict
 from engine.models.shapes import ModelShapes
 from engine.specs import (
     ExperimentSpec,
+    MapEvaluationSpec,
     RankEvaluationSpec,
     RankSearchSpec,
     ResolvedSpec,
@@ -37,15 +38,14 @@ def queue(
     """
     new = _build_new_run(desk, resolved, shapes, priority=priority)
     baseline = None
-    has_baseline = resolved.spec.model.head in ("causal-lm", "seq2seq")
-    if with_baseline and has_baseline and not new.is_baseline:
+    if with_baseline and _has_baseline(resolved.spec) and not new.is_baseline:
         baseline = _build_baseline_run(desk, resolved.spec, shapes, priority=priority)
     return _create(desk, new, baseline)
 
 
 def queue_child(
     desk: Desk,
-    spec: RankSearchSpec | RankEvaluationSpec,
+    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec,
     asked: dict[str, object],
     shapes: ModelShapes,
     *,
@@ -70,7 +70,15 @@ def queue_child(
         parent_id=spec.parent,
         estimate=asdict(predicted) if predicted else None,
     )
-    return _create(desk, new, _build_baseline_run(desk, spec, shapes, priority=priority))
+    baseline = None
+    if _has_baseline(spec):
+        baseline = _build_baseline_run(desk, spec, shapes, priority=priority)
+    return _create(desk, new, baseline)
+
+
+def _has_baseline(spec: RunSpec) -> bool:
+    """Whether the model says something without training."""
+    return spec.model.head in ("causal-lm", "seq2seq")
 
 
 def _create(desk: Desk, new: NewRun, baseline: NewRun | None) -> RunRecord:

@@ -1,8 +1,8 @@
 """The door for pages, REST and command line: preview, submit, cancel, retry, delete, clone.
 
 Light on purpose: no torch, and Celery only when a hint is sent. Every refusal is an error with a
-sentence (`engine.errors`, `tasks.errors`). Runs that build on another are in `children`, handed out
-here as well. Start with `open_desk` and `submit`.
+sentence (`engine.errors`, `tasks.errors`). Runs that build on another are in `children` and
+`map_evaluations`, handed out here as well. Start with `open_desk` and `submit`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from engine.specs import ResolvedSpec, resolve, to_yaml
 from tasks.children import submit_evaluation, submit_search
 from tasks.desk import Desk, open_desk, wake
 from tasks.errors import WrongState
+from tasks.map_evaluations import MapPreview, preview_map_evaluation, submit_map_evaluation
 from tasks.prediction import Estimate, list_misfits, list_unknown, load_shapes, predict
 from tasks.requests import queue
 from tasks.store.records import RunRecord
@@ -150,16 +151,19 @@ def _to_problem(error: BitdialError) -> Problem:
 
 __all__ = [
     "Desk",
+    "MapPreview",
     "Preview",
     "cancel",
     "clone",
     "delete",
     "open_desk",
     "preview",
+    "preview_map_evaluation",
     "resume",
     "retry",
     "submit",
     "submit_evaluation",
+    "submit_map_evaluation",
     "submit_search",
     "wake",
 ]

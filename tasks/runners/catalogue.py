@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tasks.runners import evaluation, experiment, search
+from tasks.runners import evaluation, experiment, map_evaluation, search
 from tasks.runners.context import Runner
 from tasks.store.records import RunKind
 
 RUNNERS: Mapping[RunKind, Runner] = MappingProxyType(
-    {"experiment": experiment.run, "search": search.run, "evaluation": evaluation.run}
+    {
+        "experiment": experiment.run,
+        "search": search.run,
+        "evaluation": evaluation.run,
+        "map-evaluation": map_evaluation.run,
+    }
 )

@@ -20,12 +20,14 @@ class ParentRun:
         spec: What it was asked.
         result: Its newest result: adapters and ranges.
         history: Its newest history of sampled ranks, or None where there is none any more.
+        head: Its newest head that was trained whole, or None where there is none.
     """
 
     run_id: int
     spec: ExperimentSpec
     result: Path
     history: Path | None
+    head: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class RunContext:
         listener: Told of everything; may raise `Cancelled`.
         parent: The run it builds on, or None.
         known: Configurations of ranks that are evaluated already, for a search.
+        done: Places of layer maps that are measured already, for an evaluation of maps.
     """
 
     spec: RunSpec
@@ -51,6 +54,7 @@ class RunContext:
     listener: Listener
     parent: ParentRun | None = None
     known: tuple[CandidateRecord, ...] = ()
+    done: tuple[int, ...] = ()
 
 
 Runner = Callable[[RunContext], None]
