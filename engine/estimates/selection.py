@@ -86,4 +86,5 @@ def _names(layer: LayerShape, shapes: ModelShapes) -> tuple[str, ...]:
     """Return the layer's name, and the tied head's where they share their weights."""
     if not shapes.tied or layer.name != shapes.table_name:
         return (layer.name,)
-    return (layer.name, *(head.name for head in shapes.layers if head not in shapes.own_layers))
+    own = {each.name for each in shapes.own_layers}
+    return (layer.name, *(head.name for head in shapes.layers if head.name not in own))

@@ -8,6 +8,7 @@ data set.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from pathlib import Path
 
@@ -177,9 +178,18 @@ def _count_windows(data: DataSpec, max_length: int, limit: int | None) -> tuple[
 def _find_tokens(data: DataSpec) -> int | None:
     """Return about how many tokens a text has, or None where nothing here tells."""
     if data.source == "bundled:python-docs" and data.split in SPLITS:
-        return int(sum(map(len, load_python_docs(data.split))) / CHARACTERS_PER_TOKEN)
+        return _count_bundled(data.split)
     path = Path(data.source).expanduser()
     try:
         return int(path.stat().st_size / CHARACTERS_PER_TOKEN) if path.is_file() else None
     except OSError:
         return None
+
+
+@cache
+def _count_bundled(split: str) -> int:
+    """Return the tokens of a part of the bundled corpus, which is Python's own and never changes.
+
+    Every past run that an estimate learns from is asked for them.
+    """
+    return int(sum(map(len, load_python_docs(split))) / CHARACTERS_PER_TOKEN)
