@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from app.api import catalogue, children, leaderboard, orders, published, recordings, runs, starts
+from app.api import (
+    catalogue,
+    children,
+    leaderboard,
+    map_evaluations,
+    orders,
+    published,
+    recordings,
+    runs,
+    starts,
+)
 from app.api.access import refuse_other_sites
 from app.api.refusals import add_refusals
 from app.services import Services
@@ -30,7 +40,8 @@ def build_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_other_sites)],
     )
     api.state.services = services
-    for room in (runs, orders, children, recordings, starts, leaderboard, published, catalogue):
+    rooms = (runs, orders, children, map_evaluations, recordings, starts, leaderboard, published)
+    for room in (*rooms, catalogue):
         api.include_router(room.router)
     add_refusals(api)
     return api

@@ -43,6 +43,15 @@ OPENAPI_EVALUATION = _describe_body(
 )
 
 
+OPENAPI_MAPS = _describe_body(
+    "`maps`: each `uniform` with `bits`, `layers` with `name` and `layer_bits`, or `random` with "
+    "`widths`; besides, `attack` (of a classifier), `evaluation`, `seed`, `name`. The complete "
+    "form is at /api/v1/schema?kind=map-evaluation.",
+    {"maps": [{"map": "uniform", "bits": 4}, {"map": "random", "widths": [8, 6, 4]}]},
+    "maps:\n- {map: uniform, bits: 4}\n- {map: random, widths: [8, 6, 4]}\n",
+)
+
+
 async def read_values(request: Request) -> dict[str, Any]:
     """Read nested values from the body.
 

@@ -89,12 +89,16 @@ def _cancel(desk: Desk, run_id: int) -> None:
 def _report(desk: Desk, run: RunRecord, *, as_json: bool) -> None:
     from app.commands.runs import write_detail
     from app.commands.showing import say, say_scores
+    from app.commands.showing_maps import describe_maps
+    from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
 
     if as_json:
         write_detail(desk, run)
         return
     say_scores(list_scores(desk.database, run.id))
+    for line in describe_maps(list_map_scores(desk.database, run.id)):
+        say(line)
     say(f"run {run.id} {run.state}: {run.name}")
     if run.failure_message:
         say(run.failure_message)

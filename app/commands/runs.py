@@ -41,10 +41,12 @@ def list_(
 
 @app.command()
 def show(run_id: RunId, *, as_json: AsJson = False) -> None:
-    """Show one run: where it stands, its scores, its ranks, its spec."""
+    """Show one run: where it stands, its scores, its ranks or maps, its spec."""
     from app.commands.opening import open_desk_here
     from app.commands.showing import print_run
+    from app.commands.showing_maps import describe_maps
     from app.commands.showing_ranks import describe_ranks
+    from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
     from tasks.store.runs import get_run
 
@@ -53,8 +55,9 @@ def show(run_id: RunId, *, as_json: AsJson = False) -> None:
         if as_json:
             write_detail(desk, run)
         else:
-            ranks = describe_ranks(desk.database, run)
-            print_run(run, list_scores(desk.database, run_id), ranks=ranks)
+            maps = describe_maps(list_map_scores(desk.database, run_id))
+            lines = (*maps, *describe_ranks(desk.database, run))
+            print_run(run, list_scores(desk.database, run_id), lines=lines)
 
 
 @app.command()
@@ -89,11 +92,12 @@ def delete(run_id: RunId, *, as_json: AsJson = False) -> None:
 
 
 def write_detail(desk: Desk, run: RunRecord) -> None:
-    """Print everything recorded about a run as JSON, with scores, candidates and children."""
+    """Print everything recorded about a run as JSON, with scores, candidates, maps and children."""
     from app.api.runs import read_detail
     from app.commands.showing import write_json
     from app.services import Services
     from tasks.store.candidates import list_candidates
+    from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
     from tasks.store.runs import list_children
 
@@ -101,6 +105,7 @@ def write_detail(desk: Desk, run: RunRecord) -> None:
     recorded = {
         "scores": list_scores(desk.database, run.id),
         "candidates": list_candidates(desk.database, run.id),
+        "map_scores": list_map_scores(desk.database, run.id),
         "children": [_summarize(child) for child in list_children(desk.database, run.id)],
     }
     write_json(reply.model_dump(mode="json") | recorded)

@@ -62,14 +62,14 @@ def print_leaderboard(rows: Sequence[LeaderboardRow]) -> None:
         console.print("no finished runs yet")
 
 
-def print_run(run: RunRecord, scores: Sequence[ScoreRecord], *, ranks: Sequence[str] = ()) -> None:
-    """Print where a run stands, its scores, what is told of its ranks, and its complete spec."""
+def print_run(run: RunRecord, scores: Sequence[ScoreRecord], *, lines: Sequence[str] = ()) -> None:
+    """Print where a run stands, its scores, what else is told of it, and its complete spec."""
     say(f"run {run.id}: {run.name}")
     say(f"state: {run.state}" + (f", {run.stage}" if run.stage and run.state == "running" else ""))
     if run.failure_message:
         say(f"failure: {run.failure_message}")
     say_scores(scores)
-    for line in ranks:
+    for line in lines:
         say(line)
     say(f"\n{to_yaml(load_spec(run.spec)).rstrip()}")
 

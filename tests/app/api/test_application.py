@@ -19,6 +19,8 @@ ROUTES = {
     "/runs/{run_id}/scores",
     "/runs/{run_id}/files",
     "/runs/{run_id}/files/{file_id}",
+    "/runs/{run_id}/map-evaluations",
+    "/runs/{run_id}/map-scores",
     "/leaderboard",
     "/leaderboard.csv",
     "/leaderboard.md",
