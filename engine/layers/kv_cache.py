@@ -6,9 +6,9 @@ scoring). The width of a block is that of the layer that makes its keys (`Rounde
 at the moment of the update.
 
 Source: symmetric min-max for each token's keys and values, as LLM-QAT (Liu et al. 2023,
-arXiv:2305.17888, section 2.2) and QaLoF have it. They round what the projections put out; here what
-is cached is rounded, which for models with rotary positions is the keys after the rotation, since
-that is what stays in memory. A scale for each head of a token is a choice of ours.
+arXiv:2305.17888) and QaLoF have it. QaLoF rounds what GPT-2's projection puts out; here what is
+cached is rounded, which is the same for GPT-2, and for models with rotary positions the keys after
+the rotation, since these stay in memory. A scale for each head of a token is a choice of ours.
 
 Encoders, encoder-decoders and models whose blocks keep anything else are refused.
 """
