@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import Settings
-from tasks.store.schema import upgrade
 from tasks.submit import Desk, open_desk
+from tests.migrated import empty_store, place_store
 from tests.services import postgres_address, postgres_server, redis_address
 
-__all__ = ["postgres_address", "postgres_server", "redis_address"]
+__all__ = ["empty_store", "postgres_address", "postgres_server", "redis_address"]
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def desk(settings: Settings) -> Iterator[Desk]:
+def desk(settings: Settings, empty_store: Path) -> Iterator[Desk]:
     """An open desk on SQLite."""
-    upgrade(settings)
+    place_store(empty_store, settings)
     opened = open_desk(settings)
     yield opened
     opened.database.dispose()

@@ -1,4 +1,4 @@
-"""The filled store and a client of the API on it."""
+"""A client of the API on the filled store."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.api import build_api, build_metrics_router
-from tests.filled import Filled, filled, filled_folder, started, started_folder
-
-__all__ = ["filled", "filled_folder", "started", "started_folder"]
+from tests.filled import Filled
 
 
 @pytest.fixture
-def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
+def client(filled: Filled) -> Iterator[TestClient]:
     """Open a client of the API as the web process mounts it."""
-    found: Filled = request.getfixturevalue("filled")
     web = FastAPI()
-    web.include_router(build_metrics_router(found.services))
-    web.mount("/api/v1", build_api(found.services))
+    web.include_router(build_metrics_router(filled.services))
+    web.mount("/api/v1", build_api(filled.services))
     with TestClient(web) as opened:
         yield opened
