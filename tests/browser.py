@@ -35,7 +35,7 @@ _FLAGS = (
     "--no-first-run",
 )
 _LOCAL_SCHEMES = ("data", "blob")
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
