@@ -49,6 +49,9 @@ def get_exportable(desk: Desk, run_id: int) -> Exportable:
             f"run {run_id} is the 16-bit model as it was, and has no result to export; name a run "
             "that rounds or adapts it"
         )
+    if run.kind == "map-evaluation":
+        parent = run.spec["parent"]
+        raise WrongState(f"run {run_id} measured run {parent} and has no result; export that one")
     data_folder = desk.settings.data_folder
     result = find_newest(desk.database, run_id, "result", data_folder=data_folder)
     if result is None:

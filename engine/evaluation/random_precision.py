@@ -51,7 +51,8 @@ def random_precision(
 
     A pass is a call of the model or, from outside, of its body; calls inside of one belong to it.
     An encoder-decoder that writes calls its encoder once and its decoder for every token, each of
-    which is a pass of its own. What was cached of earlier tokens stays as it was rounded then.
+    which is a pass of its own. What was cached of earlier tokens stays as it was rounded then. Rows
+    of one batch share a pass, and so its draw; a standard error over rows does not know of that.
 
     Args:
         model: A Transformers model with the layers in it.

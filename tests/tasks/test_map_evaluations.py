@@ -14,6 +14,7 @@ from engine.events import MapScored
 from engine.specs import MapEvaluationSpec, load_spec
 from tasks.attempt import carry_out
 from tasks.errors import RunNotFound, WrongState
+from tasks.exporting import get_exportable
 from tasks.lease import claim_run
 from tasks.runners.context import RunContext
 from tasks.store.map_scores import list_map_scores
@@ -195,6 +196,15 @@ def test_a_parent_stays_while_its_evaluation_waits(desk: Desk) -> None:
     delete(desk, parent)
     with pytest.raises(WrongState, match=f"builds on run {parent}, which was deleted"):
         retry(desk, child.id)
+
+
+def test_there_is_nothing_to_export(desk: Desk) -> None:
+    """What was measured is the training run's, which is named."""
+    parent = make_parent(desk)
+    run = submit_map_evaluation(desk, parent, uniform(4))
+    assert carry(desk, run.id, lambda context: None).state == "succeeded"
+    with pytest.raises(WrongState, match=f"measured run {parent} and has no result; export that"):
+        get_exportable(desk, run.id)
 
 
 def test_an_attempt_is_handed_files_and_what_is_done(desk: Desk) -> None:
