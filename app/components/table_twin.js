@@ -2,6 +2,8 @@
 const root = element.querySelector('.twin');
 const body = make('div', { class: 'scroll', tabindex: 0 });
 const holder = make('details', {}, make('summary', {}, props.summary), body);
+holder.open = Boolean(props.opened);
+root.classList.toggle('opened', holder.open);
 
 function draw() {
   const value = props.value;

@@ -19,9 +19,12 @@ class TableTwin(gr.HTML):
     Args:
         label: What the table holds, for screen readers.
         elem_id: Id of the element.
+        opened: Whether the table is unfolded at first.
     """
 
-    def __init__(self, *, label: str, elem_id: str, render: bool = True) -> None:
+    def __init__(
+        self, *, label: str, elem_id: str, opened: bool = False, render: bool = True
+    ) -> None:
         super().__init__(
             value=None,
             render=render,
@@ -32,4 +35,5 @@ class TableTwin(gr.HTML):
             elem_id=elem_id,
             caption=label,
             summary=text.TABLE_TWIN,
+            opened=opened,
         )

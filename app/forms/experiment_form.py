@@ -6,6 +6,7 @@ What the values mean is not known here. Start with `build_form`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -150,10 +151,13 @@ def _build_advanced(fields: list[FormField], parts: _Parts, name: str) -> None:
 
 def _build_fields(fields: Sequence[FormField], parts: _Parts) -> None:
     for each in fields:
-        widget = parts.built[each] = build_widget(each)
         inner = tuple(c for c in each.conditions if "." in c.path and not _is_variant(c, each))
+        # Told to hide, a custom component of Gradio's loses its texts; a column around it does not.
+        is_held = bool(inner) and each.kind == "dial"
+        with gr.Column(elem_classes="bd-held") if is_held else nullcontext() as holder:
+            widget = parts.built[each] = build_widget(each)
         if inner:
-            parts.switched.append(Switched(widget, inner))
+            parts.switched.append(Switched(holder or widget, inner))
         if each.path in parts.notes:
             parts.notes[each.path].render()
 

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from app.forms.kinds import FieldKind, find_limit, read_kind
-from engine.specs import ExperimentSpec, RankEvaluationSpec, RankSearchSpec
+from engine.specs import ExperimentSpec, RandomMap, RankEvaluationSpec, RankSearchSpec
 
 _LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
@@ -146,6 +146,11 @@ def build_ranks_field() -> FormField:
     """Return the list of ranks that an evaluation asks for."""
     field = _build_field(RankEvaluationSpec.model_fields["ranks"], _Place("ranks", "ranks"))
     return replace(field, long=True)
+
+
+def list_random_fields() -> tuple[FormField, ...]:
+    """Return what a layer map that draws widths asks."""
+    return tuple(_iter_fields(RandomMap, _Place("maps", "maps"), skip="map"))
 
 
 def list_general() -> tuple[FormField, ...]:

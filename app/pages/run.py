@@ -3,7 +3,7 @@
 Handlers read the run's number from the address and the rest from the store, so a second tab or a
 restarted server shows the same. Curves and log are read by the browser from REST. What is shown of
 ranks stands in `run_ranks`, `run_candidates` and `run_choosing`, what of the start in `run_start`,
-what is said in `app.tables`.
+what of layer maps in `run_maps` and `run_widths`, what is said in `app.tables`.
 Start with `RunPage`.
 """
 
@@ -32,6 +32,7 @@ from app.pages.run_candidates import (
 )
 from app.pages.run_choosing import build_choice_panels, hide_choice, show_choice, wire_choice
 from app.pages.run_finding import Missing, find_asked_run
+from app.pages.run_maps import build_map_panels, hide_maps, show_maps, sign_maps, wire_maps
 from app.pages.run_ranks import RankPanels, build_rank_panels, hide_ranks, show_ranks
 from app.pages.run_start import (
     build_start_panels,
@@ -40,6 +41,7 @@ from app.pages.run_start import (
     sign_start,
     wire_start,
 )
+from app.pages.run_widths import build_width_panels, hide_widths, show_widths, wire_widths
 from app.services import Services
 from app.tables.candidates import find_record
 from app.tables.lineage import Child
@@ -109,15 +111,17 @@ def curves_source(run: RunRecord, *, log_scale: bool) -> dict[str, str]:
 
 
 def hide_findings() -> list[Any]:
-    """Answer for a page without findings: rank panels, candidates, choice, start."""
-    return [*hide_ranks(), *hide_candidates(), *hide_choice(), *hide_start()]
+    """Answer for a page without findings: rank panels, candidates, choice, start, maps, widths."""
+    ranks = [*hide_ranks(), *hide_candidates(), *hide_choice()]
+    return [*ranks, *hide_start(), *hide_maps(), *hide_widths()]
 
 
 def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> list[Any]:
-    """Return rank panels, candidates, choice and start of a run, as the address selects."""
+    """Return all findings of a run in the order of `hide_findings`, as the address selects."""
     if run.kind != "search":
-        start = show_start(services, run)
-        return [*show_ranks(services, run), *hide_candidates(), *show_choice(run), *start]
+        ranks = [*show_ranks(services, run), *hide_candidates(), *show_choice(run)]
+        maps = show_maps(services, run, query)
+        return [*ranks, *show_start(services, run), *maps, *show_widths(run)]
     found = find_candidates(services, run)
     position = find_selected(found, query)
     record = find_record(found, position)
@@ -126,6 +130,8 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
         *show_candidates(run, found, position),
         *hide_choice(),
         *hide_start(),
+        *hide_maps(),
+        *hide_widths(),
     ]
 
 
@@ -134,7 +140,7 @@ def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
     counted = sum(map(sum, (run.rank_counts or {}).get("counts", ())))
     evaluated = len(_list_evaluated(services.database, run))
     parts = (run.id, run.attempt, run.state, bool(run.chosen_ranks), counted, evaluated)
-    rest = (query.get("candidate", "")[:20], sign_start(services, run))
+    rest = (query.get("candidate", "")[:20], sign_start(services, run), sign_maps(services, run))
     return " ".join(map(str, (*parts, *rest)))
 
 
@@ -229,15 +235,17 @@ def build(services: Services) -> None:
                     label=text.LOG_SCALE, value=False, container=False, elem_id="log-scale"
                 )
                 curves = PlotlyChart(label=text.CURVES, height=480, elem_id="run-curves")
+            maps = build_map_panels()
             start = build_start_panels()
             ranks = build_rank_panels()
             choice = build_choice_panels()
+            widths = build_width_panels()
             log = LogView(elem_id="run-log")
             spec = Facts(elem_id="run-spec")
         with gr.Column(scale=2, min_width=360):
             facts = Facts(elem_id="run-facts")
     seen = gr.Textbox(visible=False)
-    panels = (ranks, search, choice, start)
+    panels = (ranks, search, choice, start, maps, widths)
     findings = [*(each for part in panels for each in part.list_outputs()), seen]
     whole = [header, body, facts, spec, curves, log, training, *findings, timer]
     listen_to_load(page.load, [log_scale], whole)
@@ -247,6 +255,8 @@ def build(services: Services) -> None:
     _wire_candidates(page, ranks, search)
     wire_choice(services, choice)
     wire_start(services, start)
+    wire_maps(services, maps)
+    wire_widths(services, widths)
 
 
 def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) -> None:

@@ -4,7 +4,9 @@ Rooms: `training_curves.py` (loss, learning rates, throughput of a run), `qualit
 (a score against effective bits) with `quality_points.py` (what it shows), `sampled_ranks.py` (how
 often training used each rank), `rank_map.py` (the rank of every layer), `initialization_error.py`
 (what the start left of every layer), `layer_widths.py` (how many bits every layer has),
-`layer_map.py` (where layers stand in such maps), `candidates.py` (what a rank search evaluated).
+`layer_map.py` (where layers stand in such maps), `candidates.py` (what a rank search evaluated),
+`map_curve.py` (a score of one model against the bits of its layer maps) with `map_points.py` (what
+it shows).
 Plotly is not imported: the browser draws. Colors come from `app.theme`, sentences from `app.text`,
 the points no other beats from `engine.search.pareto`.
 """

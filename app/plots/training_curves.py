@@ -18,6 +18,7 @@ from app.text import run as text
 from app.theme import SERIES_COLORS, color_of_bits
 from tasks.store.records import TERMINAL_STATES, MetricSeries, RunRecord
 
+TRIAL_PIXELS = 640
 _GAP = 0.09
 _WEIGHTS = {text.LOSS_AXIS: 2.2, text.TRIAL_AXIS: 1.2}
 _BITS = "train/bits"
@@ -134,6 +135,8 @@ def draw(curves: TrainingCurves, *, log_scale: bool) -> dict[str, Any]:
     layout["xaxis"]["position"] = min(
         (d[0] for panel, d in places if not panel.is_trial), default=0
     )
+    if any(panel.is_trial for panel in curves.panels):
+        layout["height"] = TRIAL_PIXELS
     notes = [(curves.note, 1.02)] + [(curves.trial, d[1]) for panel, d in places if panel.is_trial]
     layout["annotations"] = [_annotate(*note) for note in notes if note[0]]
     aria = text.CURVES_LABEL.format(names=", ".join(trace["name"] for trace in data))

@@ -7,7 +7,8 @@ finished runs), `published.py` (numbers that others have published),
 `writing.py` (a leaderboard as CSV or Markdown), `run_actions.py` (what may be done with
 a run), `run_header.py`, `run_facts.py` and `spec_section.py` (what the Run page says),
 `sections.py` (facts as the page shows them), `rank_space.py` (what a rank space spans),
-`search_offer.py` (what a search may choose on), `candidates.py` (what a rank search evaluated),
+`search_offer.py` (what a search may choose on), `width_offer.py` (which other widths to measure),
+`map_table.py` (scores of layer maps), `candidates.py` (what a rank search evaluated),
 `lineage.py` (what a run builds on, and what builds on it), `score_section.py` (its scores),
 `metrics.py` (what metrics are called). Start with `leaderboard.py`.
 """

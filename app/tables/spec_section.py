@@ -67,7 +67,8 @@ def _write(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_write_item, value))
+        joint = "; " if any(isinstance(item, dict) for item in value) else ", "
+        return joint.join(map(_write_item, value))
     return str(value)
 
 

@@ -101,7 +101,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
     Preset(
         "switchable",
-        "Switchable precision (QaLoF)",
+        "Switchable bits (QaLoF)",
         "Train 8, 6 and 4 bits in every step over 8-bit inputs, each width with an adapter of its "
         "own, the lower ones following the higher; one run can be served at any of them.",
         {

@@ -132,3 +132,24 @@ def test_bits_are_dialed_or_typed(page: Page, served: Served) -> None:
     box.fill("3")
     expect(box).not_to_have_attribute("aria-invalid", "true")
     expect(box).to_have_attribute("aria-describedby", f"{name}-value-help")
+
+
+def test_inner_choices_show_their_own_fields(page: Page, served: Served, tiny_model: Path) -> None:
+    """A preset of many widths shows its policy; another policy and another rounding show theirs."""
+    open_form(page, served, tiny_model)
+    page.get_by_label("Cyclic precision (CPT)").check(force=True)
+    policy = "#field-training-qat-bit_policy"
+    expect(page.locator(f"{policy}-cyclic-num_cycles input")).to_have_value("8")
+    expect(page.locator("#field-quantizer-integer-inputs-fixed-bits input").first).to_be_visible()
+    page.locator(f"{policy}-policy").get_by_label("random", exact=True).check(force=True)
+    expect(page.locator(f"{policy}-cyclic-num_cycles")).to_be_hidden()
+    page.locator(f"{policy}-random-weights textarea").fill("1\n2")
+    expect(page.locator(f"{policy}-random-weights .bd-field-problem")).to_contain_text("3 numbers")
+    page.locator(f"{policy}-random-weights textarea").fill("1\n2\n0.5")
+    expect(page.locator("#spec .bd-code")).to_contain_text("- 0.5")
+    page.locator("#field-quantizer-integer-cache-rounding").get_by_label("fixed").check(force=True)
+    dial = page.locator("#field-quantizer-integer-cache-fixed-bits")
+    dial.get_by_label("4", exact=True).check(force=True)
+    expect(page.locator("#spec .bd-line[data-origin=set]", has_text="bits: 4")).to_be_visible()
+    page.reload()
+    expect(page.locator(f"{policy}-random-weights textarea")).to_have_value("1\n2\n0.5")

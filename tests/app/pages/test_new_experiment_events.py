@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app.components.number_dial import NumberDial
 from app.forms.drafts import asked_of
 from app.forms.experiment_form import ExperimentForm, build_form
 from app.pages.new_experiment_events import (
@@ -74,6 +75,16 @@ class Tab:
     def problems(self) -> list[str]:
         """Elements at which a problem stands."""
         return [problem["element"] for problem in self.panels[PROBLEMS]["problems"]]
+
+
+def test_number_dials_appear_and_disappear_within_columns(editor: Editor) -> None:
+    """A custom component that is told to hide loses its texts, so its column is told instead."""
+    switched = {id(item.block) for item in editor.form.switched}
+    dials = [each for each in editor.form.widgets if isinstance(each, NumberDial)]
+    assert dials
+    assert not switched.intersection(map(id, dials))
+    held = [each for each in dials if id(each.parent) in switched]
+    assert "field-quantizer-integer-cache-fixed-bits" in {each.elem_id for each in held}
 
 
 def open_tiny(editor: Editor, model: Path) -> Tab:

@@ -88,7 +88,7 @@ def dress(run: RunRecord, **values: Any) -> RunRecord:
         ),
         (
             {"preset": "switchable"},
-            "Switchable precision (QaLoF)",
+            "Switchable bits (QaLoF)",
             "integer, narrow",
             "round to nearest",
         ),

@@ -1,0 +1,226 @@
+"""Promises of what the Run page shows of layer maps and how other widths are asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.pages.run import hide_findings, read_children, read_facts, show_findings, sign_findings
+from app.pages.run_maps import show_maps, sign_maps
+from app.pages.run_widths import launch_widths, list_drawn_fields, show_widths
+from app.services import Services, open_services
+from app.text import maps as text
+from tasks.settings import Settings
+from tasks.store import runs
+from tasks.store.records import RunRecord
+from tests.map_samples import MapSamples, add_map_runs
+from tests.store_samples import open_sample_desk
+
+CARD, NOTE, METRIC, FIGURE, TABLE = range(5)
+OFFER, REASON, ASKING, WIDTHS, ATTACKED = range(5)
+NOTHING_DRAWN = ("", "", "model")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MapSamples]:
+    """Fill a store once; nobody may change it."""
+    path = tmp_path_factory.mktemp("maps") / "data"
+    path.mkdir()
+    desk = open_sample_desk(path)
+    try:
+        return path, add_map_runs(desk)
+    finally:
+        desk.database.dispose()
+
+
+@pytest.fixture
+def samples(folder: tuple[Path, MapSamples]) -> MapSamples:
+    """Return where the runs are."""
+    return folder[1]
+
+
+@pytest.fixture
+def services(folder: tuple[Path, MapSamples], tmp_path: Path) -> Iterator[Services]:
+    """Open a copy of the filled store."""
+    path = tmp_path / "data"
+    shutil.copytree(folder[0], path)
+    opened = open_services(Settings(data_folder=path, database_url="", broker_url=None))
+    yield opened
+    opened.database.dispose()
+
+
+def get(services: Services, run_id: int) -> RunRecord:
+    """Return a run."""
+    return runs.get_run(services.database, run_id)
+
+
+def ask(
+    services: Services, run_id: int, widths: list[int], *drawn: str, attacked: bool = False
+) -> Any:
+    """Press the button that measures a run at other widths."""
+    values = (widths, attacked, *(drawn or NOTHING_DRAWN))
+    return launch_widths(services, get(services, run_id), list_drawn_fields(), values)
+
+
+def test_an_evaluation_shows_its_curve_with_what_it_is_compared_to(
+    services: Services, samples: MapSamples
+) -> None:
+    """Line, hybrid, random, runs trained alone and the baseline, and every number as a table."""
+    shown = show_maps(services, get(services, samples.measured), {})
+    assert shown[CARD].visible is True
+    names = {trace["name"] for trace in shown[FIGURE]["data"]}
+    assert names == {text.UNIFORM, text.NAMED, text.RANDOM, text.TRAINED}
+    hollow = next(trace for trace in shown[FIGURE]["data"] if trace["name"] == text.TRAINED)
+    assert hollow["customdata"] == [samples.alone[bits] for bits in (3, 4, 8)]
+    assert "18.42" in shown[FIGURE]["layout"]["annotations"][0]["text"]
+    assert [row[0] for row in shown[TABLE]["rows"]][6:9] == [
+        "16 bits",
+        "first blocks wide",
+        "random 8, 6, 4 by layer",
+    ]
+
+
+def test_the_address_chooses_the_score(services: Services, samples: MapSamples) -> None:
+    """The same page with another score in its address draws that; an unknown one the first."""
+    run = get(services, samples.measured)
+    key = next(value for _, value in show_maps(services, run, {})[METRIC].choices[1:])
+    shown = show_maps(services, run, {"score": key})
+    assert shown[METRIC].value == key
+    assert "KL divergence" in shown[FIGURE]["layout"]["yaxis"]["title"]["text"]
+    assert show_maps(services, run, {"score": "what"})[METRIC].value.endswith("|perplexity")
+
+
+def test_a_training_run_shows_its_newest_evaluation(
+    services: Services, samples: MapSamples
+) -> None:
+    """The finished evaluation is named and linked; a run without one shows no curve."""
+    shown = show_maps(services, get(services, samples.switchable), {})
+    assert f"[run {samples.measured}](/run?id={samples.measured})" in shown[NOTE]
+    assert shown[FIGURE]["data"]
+    assert show_maps(services, get(services, samples.cyclic), {})[CARD].visible is False
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("waiting", text.EMPTY_WAITING), ("failed", text.EMPTY_FAILED)]
+)
+def test_a_curve_without_points_says_why(
+    services: Services, samples: MapSamples, *, name: str, sentence: str
+) -> None:
+    """Waiting and failed evaluations have a sentence, no axes and no table."""
+    shown = show_maps(services, get(services, getattr(samples, name)), {})
+    assert (shown[FIGURE]["data"], shown[FIGURE]["meta"]["empty"]) == ([], sentence)
+    assert (shown[CARD].visible, shown[METRIC].visible, shown[TABLE]) == (True, False, None)
+
+
+def test_scores_appear_while_maps_are_measured(services: Services, samples: MapSamples) -> None:
+    """Half of the maps are a curve already, and the note says how many are to come."""
+    run = get(services, samples.measuring)
+    shown = show_maps(services, run, {})
+    assert len(shown[FIGURE]["data"][-1]["x"]) == len(shown[TABLE]["rows"]) - 4 == 3
+    assert text.PARTIAL.format(done=3, count="8 maps") in shown[NOTE]
+    assert sign_maps(services, run).endswith("running 9")
+    assert sign_maps(services, run) in sign_findings(services, run, {})
+
+
+def test_an_attacked_classifier_has_no_perplexity(services: Services, samples: MapSamples) -> None:
+    """Clean and adversarial accuracy and the rate of changed tokens are the scores to choose."""
+    shown = show_maps(services, get(services, samples.attacked), {})
+    titles = [title for title, _ in shown[METRIC].choices]
+    assert titles == ["Accuracy", "Adversarial accuracy", "Token change rate"]
+
+
+def test_an_evaluation_has_facts_without_empty_scores(
+    services: Services, samples: MapSamples
+) -> None:
+    """Beside the curve stand what it builds on, its maps and its attack."""
+    run = get(services, samples.attacked)
+    sections = read_facts(services, run, read_children(services, run))["sections"]
+    names = [section["id"] for section in sections]
+    assert names[0] == "origin"
+    assert "scores" not in names
+    assert "GBDA, 100 texts, 100 steps" in str(sections[0])
+    parent = get(services, samples.classifier)
+    told = str(read_facts(services, parent, read_children(services, parent)))
+    assert "4 maps" in told
+
+
+def test_every_page_answers_for_every_component(services: Services, samples: MapSamples) -> None:
+    """Whatever run is shown, there is one value for each component."""
+    for run_id in (samples.measured, samples.cyclic, samples.waiting, samples.baseline):
+        assert len(show_findings(services, get(services, run_id), {})) == len(hide_findings())
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [("switchable", [8, 7, 6, 5, 4, 3]), ("classifier", [8, 7, 6, 5, 4, 3])],
+)
+def test_a_trained_run_offers_other_widths(
+    services: Services, samples: MapSamples, *, name: str, widths: list[int]
+) -> None:
+    """Widths are suggested; an attack is offered where there is a classifier."""
+    shown = show_widths(get(services, getattr(samples, name)))
+    assert (shown[OFFER].visible, shown[ASKING].visible, shown[REASON]) == (True, True, "")
+    assert shown[WIDTHS].value == widths
+    assert shown[ATTACKED].visible is (name == "classifier")
+
+
+def test_a_start_made_for_one_width_says_that_there_is_no_other(
+    services: Services, samples: MapSamples
+) -> None:
+    """LoftQ's weights belong to their width: the reason stands there instead of a form."""
+    shown = show_widths(get(services, samples.loftq))
+    assert (shown[OFFER].visible, shown[ASKING].visible) == (True, False)
+    assert "loftq made its weights for 4 bits alone" in shown[REASON]
+
+
+@pytest.mark.parametrize("name", ["baseline", "measured", "waiting"])
+def test_other_runs_offer_nothing(services: Services, samples: MapSamples, *, name: str) -> None:
+    """A 16-bit model has no other width, and an evaluation trained nothing."""
+    assert show_widths(get(services, getattr(samples, name)))[OFFER].visible is False
+
+
+def test_measuring_queues_the_widths_and_leaves_for_the_run(
+    services: Services, samples: MapSamples
+) -> None:
+    """Chosen widths and a random map become one run; its page is the next address."""
+    problems, address = ask(services, samples.switchable, [8, 3], "8\n4", "1\n3", "block")
+    assert problems["problems"] == []
+    run = get(services, int(address.removeprefix("/run?id=")))
+    assert [each["map"] for each in run.spec["maps"]] == ["uniform", "uniform", "random"]
+    assert run.spec["maps"][2]["weights"] == [1.0, 3.0]
+    assert run.spec["attack"]["attack"] == "none"
+    assert run.parent_id == samples.switchable
+
+
+def test_an_attack_is_queued_with_its_widths(services: Services, samples: MapSamples) -> None:
+    """Pressing the button with the attack chosen asks for it."""
+    _, address = ask(services, samples.classifier, [4], attacked=True)
+    run = get(services, int(address.removeprefix("/run?id=")))
+    assert run.spec["attack"]["attack"] == "gbda"
+
+
+@pytest.mark.parametrize(
+    ("widths", "drawn", "element"),
+    [
+        ([], NOTHING_DRAWN, ""),
+        ([4], ("8\n9", "", "model"), "field-maps-widths"),
+        ([4], ("8\n4", "1", "model"), "field-maps-weights"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_at_its_field(
+    services: Services,
+    samples: MapSamples,
+    *,
+    widths: list[int],
+    drawn: tuple[str, str, str],
+    element: str,
+) -> None:
+    """No map at all, a width that is none, and too few chances are one sentence each."""
+    problems, address = ask(services, samples.switchable, widths, *drawn)
+    assert address == ""
+    assert [each["element"] for each in problems["problems"]] == [element]
+    assert problems["heading"] == text.PROBLEM
