@@ -202,7 +202,7 @@ def test_there_is_nothing_to_export(desk: Desk) -> None:
     """What was measured is the training run's, which is named."""
     parent = make_parent(desk)
     run = submit_map_evaluation(desk, parent, uniform(4))
-    assert carry(desk, run.id, lambda context: None).state == "succeeded"
+    assert carry(desk, run.id, lambda _: None).state == "succeeded"
     with pytest.raises(WrongState, match=f"measured run {parent} and has no result; export that"):
         get_exportable(desk, run.id)
 
