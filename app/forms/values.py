@@ -130,7 +130,11 @@ def write_widget(field: FormField, value: Any) -> Any:
     if field.kind in LISTS:
         if isinstance(value, Mapping):  # a layer map as YAML may hold it
             value = [f"{key}={each}" for key, each in value.items()]
-        return "\n".join(map(str, value)) if isinstance(value, list | tuple) else str(value or "")
+        return (
+            "\n".join(map(_write_plain, value))
+            if isinstance(value, list | tuple)
+            else str(value or "")
+        )
     if field.kind in ("integer", "number", "dial", "text"):
         return "" if value is None else _write_plain(value)
     if field.kind == "flag":

@@ -94,17 +94,17 @@ def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str,
 
 
 def _plan(run: RunRecord) -> list[str]:
-    if run.kind == "map-evaluation":
-        return list(text.MAP_STAGES)
+    is_map_evaluation = run.kind == "map-evaluation"
     is_trained = run.spec.get("training", {}).get("method", "none") != "none"
     wanted = {
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
-        "maps": False,
+        "maps": is_map_evaluation,
+        "range-test": run.kind == "experiment" and _tests_range(run),
         "teach": not describe_head(run),
         "sensitivity": _measures_sensitivity(run),
-        "evaluate": not describe_head(run),
-        "benchmarks": bool(list_benchmarks(run)),
+        "evaluate": not describe_head(run) and not is_map_evaluation,
+        "benchmarks": bool(list_benchmarks(run)) and not is_map_evaluation,
     }
     return [name for name in text.STAGES if wanted.get(name, True)]
 
@@ -114,6 +114,12 @@ def _measures_sensitivity(run: RunRecord) -> bool:
     bits = run.spec.get("quantizer", {}).get("bits", 0)
     rule = (run.spec.get("quantizer", {}).get("mixing") or {}).get("rule")
     return bits != int(bits) and rule == "sensitivity"
+
+
+def _tests_range(run: RunRecord) -> bool:
+    """Whether widths are tried before the training, to find the lowest that learns."""
+    policy = run.spec.get("training", {}).get("bit_policy") or {}
+    return policy.get("policy") == "cyclic" and bool(policy.get("range_test"))
 
 
 def _describe_step(run: RunRecord, name: str, stage: StageRecord | None) -> dict[str, str]:

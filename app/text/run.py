@@ -38,13 +38,13 @@ STAGES: Final[dict[str, str]] = {
     "teach": "Teach",
     "sensitivity": "Sensitivity",
     "initialize": "Initialize",
+    "range-test": "Range test",
     "train": "Train",
     "search": "Search",
     "evaluate": "Evaluate",
     "benchmarks": "Benchmarks",
     "maps": "Maps",
 }
-MAP_STAGES = ("load", "maps")
 
 # curves
 CURVES = "Training"

@@ -122,6 +122,8 @@ def test_a_bit_policy_is_asked_with_its_widths_and_chances() -> None:
     drawn = {"policy": "random", "widths": [8, 6, 3], "weights": [1, 2.5, 0.5], "scope": "layer"}
     assert asked["training"]["bit_policy"] == drawn
     assert edit(asked) == asked
+    shown = dict(zip([f.key for f in FIELDS], fill(FIELDS, asked), strict=True))
+    assert shown[f"{policy}[random].weights"] == "1\n2.5\n0.5"
     assert resolve(asked).spec.trained_widths == (8, 6, 3)
 
 

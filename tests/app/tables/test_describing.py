@@ -164,7 +164,8 @@ def test_an_evaluation_of_maps_has_a_head_of_its_own(run: RunRecord) -> None:
     found = replace(run, kind="map-evaluation", spec=spec, preset=None, state="queued")
     head = describe_header(found, ())
     assert "LoRA bank, maps evaluated · 2 maps" in head["sub"]
-    assert [stage["title"] for stage in head["stages"]][-1] == "Maps"
+    stages = [stage["title"] for stage in head["stages"]]
+    assert stages == ["Load", "Teach", "Initialize", "Maps"]
     section = describe_origin(found, None)
     assert section is not None
     assert section.rows[1].cells[1].text == "4 bits · 6 bits"
