@@ -92,9 +92,11 @@ def objective(
 
 
 def _surprises(group: Group, texts: SoftTexts, hidden: Tensor, reference: Reference) -> Tensor:
-    """Return −Σ_t Σ_v π_tv · log p(v | π_<t) of each text, the mean over samples, (G,).
+    """Return −(1/T) Σ_t Σ_v π_tv · log p(v | π_<t) of each text, the mean over samples, (G,).
 
-    The first token of a row has nothing before it and is left out.
+    Over the T tokens that may change: a mean, to which the published weight of 1 belongs, so that a
+    long text is held to its other terms no less than a short one. The first token of a row has
+    nothing before it and is left out; a text with no other has 0.
     """
     places = group.places
     follows = places.columns > 0
@@ -102,8 +104,9 @@ def _surprises(group: Group, texts: SoftTexts, hidden: Tensor, reference: Refere
     before = (places.columns[follows] - 1)[:, None].expand_as(rows)
     logits = reference.logits(hidden[rows, before])  # (P', S, V)
     each = surprise(texts.probabilities[follows], logits).mean(dim=1)  # (P')
-    total = torch.zeros(len(group.members), device=each.device)
-    return total.index_add(0, places.owners[follows], each)
+    owners = places.owners[follows]
+    total = torch.zeros(len(group.members), device=each.device).index_add(0, owners, each)
+    return total / owners.bincount(minlength=len(group.members)).clamp(min=1)
 
 
 def _start(victim: Classifier, group: Group, spec: GradientAttack) -> Tensor:

@@ -77,8 +77,8 @@ class GradientAttack(Spec):
     fluency_weight: float = option(
         1.0,
         "Fluency",
-        "Weight of how likely a causal language model finds the text; a decoder's alone, whose own "
-        "16-bit model is asked.",
+        "Weight of how little a causal language model expects each token, the mean over those that "
+        "may change; a decoder's alone, whose own 16-bit model is asked.",
         advanced=True,
         ge=0,
         le=1000,

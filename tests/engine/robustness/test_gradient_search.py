@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def slow_objective(
             if reference.language is not None:
                 later = columns > 0
                 predicted = reference.language.logits(hidden[0, columns[later] - 1])
-                total = total + spec.fluency_weight * surprise(soft[later], predicted).sum()
+                total = total + spec.fluency_weight * surprise(soft[later], predicted).mean()
         losses.append(total / texts.probabilities.shape[1])
     return torch.stack(losses).squeeze(-1)
 
@@ -95,6 +96,25 @@ def test_objective(kind: str) -> None:
     ]
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
     assert gradients[0].abs().sum(-1).gt(0).all()
+
+
+def test_a_first_token_alone_has_no_fluency() -> None:
+    """A text of which only its first token may change adds 0, and nothing is divided by 0."""
+    victim = make_victim("gpt2")
+    members = [
+        replace(each, columns=each.columns[:1], tokens=each.tokens[:1])
+        for each in list_editable(victim, as_read(victim, *PAIRS))
+    ]
+    members[0] = replace(members[0], columns=(0,))
+    group = build_group(victim, members, rarities([each.tokens for each in members]))
+    theta = torch.zeros(2, victim.model.get_input_embeddings().weight.shape[0])
+    texts = draw_soft(theta, group.places, num_samples=SAMPLES, generators=generators())
+    without, weighed = (
+        objective(victim, group, texts, spec=spec, reference=refer(victim, spec), original=None)
+        for spec in (gbda(similarity_weight=0.0, fluency_weight=weight) for weight in (0.0, 1.0))
+    )
+    assert weighed[0] == without[0]
+    assert weighed[1] > without[1]
 
 
 def test_steps_are_adam_from_the_text_itself() -> None:
