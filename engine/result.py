@@ -22,7 +22,6 @@ from engine.layers.weight_ranges import NarrowRanges
 from engine.quant.grouping import split
 from engine.quant.packing import pack, unpack
 from engine.result_codes import decode_weight, read_described
-from engine.specs import LoraAdapter
 from engine.teacher.cache import Tensors, write_tensors
 from engine.tensor_file import TensorFile, open_tensors, read_tensors
 
@@ -86,15 +85,25 @@ def load_result(path: Path, layers: Layers) -> None:
     for name, layer in layers.items():
         for key, value in _trained(layer).items():
             value.copy_(tensors[f"{name}/{key}"])
-    _restore_rounded(path, tensors, layers)
 
 
-def _restore_rounded(path: Path, tensors: Tensors, layers: Layers) -> None:
-    """Take what is rounded beside a parallel adapter from the codes where it came out otherwise.
+def restore_start(path: Path, layers: Layers) -> None:
+    """Take what a start made of frozen weights from the codes where it came out otherwise.
 
-    An alternating start can end elsewhere on another machine; beside a parallel adapter nothing but
-    its codes is used of it.
+    An alternating or compensated start can end elsewhere on another machine, and it is made for one
+    width: beside a parallel adapter nothing but its codes is used of it. Only for starts that
+    replace weights. Where a start leaves them as the model has them, every other width is rounded
+    from them as well, and what differs is for `check_codes` to tell.
+
+    Args:
+        path: Of the result.
+        layers: Brought to the same start, with the adapters and ranges of the result; changed in
+            place.
+
+    Raises:
+        CheckpointError: When the file is missing, damaged, or lacks a layer.
     """
+    tensors = _read(path)
     other = [
         name
         for name, layer in layers.items()
@@ -153,8 +162,8 @@ def _is_trained(name: str) -> bool:
 def check_codes(path: Path, layers: Layers) -> None:
     """Make sure that layers give the codes of a result, at the ranks it was saved at.
 
-    They do not where the frozen weights under the adapters are others: a model of another revision,
-    or a compensated start that came out differently on this machine.
+    They do not where the frozen weights under the adapters are others: a model in another number
+    format or of another revision, or a compensated start that came out differently on this machine.
 
     Raises:
         CheckpointError: When more codes differ than rounding explains.
@@ -165,7 +174,9 @@ def check_codes(path: Path, layers: Layers) -> None:
     if different > MAX_OTHER_CODES * total:
         raise CheckpointError(
             f"{different / total:.1%} of the integer weights differ from those of {path.name}; the "
-            "model or its start is not the one that was trained"
+            "model or its start is not the one that was trained. Most likely its weights were read "
+            "in another number format, which auto chooses by the device: use the device that it "
+            "was trained on, or train with model.dtype chosen"
         )
 
 
@@ -179,34 +190,6 @@ def _count_other_codes(tensors: Tensors, name: str, layer: RoundedWeight) -> int
     if saved.ndim == 1:
         saved = unpack(saved, layer.ranges.bits, count=layer.weight.numel())
     return int((_stored(layer, layer.ranges)["codes"].cpu().view(-1) != saved.view(-1)).sum())
-
-
-def load_extracted(path: Path, layers: Layers) -> None:
-    """Give layers the adapters of an extracted file, each of its own fixed rank, and its ranges.
-
-    Args:
-        path: Written by `save_extracted`.
-        layers: Installed without adapters from the same quantizer and, for absorbed adapters,
-            brought to the same start; changed in place.
-
-    Raises:
-        CheckpointError: When the file is missing, damaged, of other layers, or of another start.
-    """
-    load_result(path, layers)
-    tensors = _read(path)
-    for name, layer in layers.items():
-        if f"{name}/adapter.a" in tensors:
-            rank = len(tensors[f"{name}/adapter.a"])
-            spec = LoraAdapter(r=rank, lora_alpha=rank)
-            pair = LoraPair(layer.weight.shape, spec, generator=torch.Generator())
-            pair.a.data.copy_(tensors[f"{name}/adapter.a"])
-            pair.b.data.copy_(tensors[f"{name}/adapter.b"])
-            pair.scaling = float(tensors[f"{name}/adapter.scaling"])
-            pair.is_absorbed = bool(tensors[f"{name}/adapter.is_absorbed"])
-            layer.adapter = pair.to(layer.weight.device)
-            layer.active_rank = rank
-    _restore_rounded(path, tensors, layers)
-    check_codes(path, layers)
 
 
 def _open(path: Path) -> AbstractContextManager[TensorFile]:

@@ -117,3 +117,8 @@ InitializationSpec = Annotated[
     RoundToNearest | MinimalError | DataAware | LoftQ | AdapterFolder,
     Field(discriminator="method"),
 ]
+
+
+def replaces_weights(spec: InitializationSpec) -> bool:
+    """Whether a start makes frozen weights of its own, for one width, from the model's."""
+    return isinstance(spec, LoftQ | DataAware)

@@ -17,8 +17,10 @@ from engine.errors import CheckpointError
 from engine.initialize.catalogue import Installed
 from engine.layers.rank_groups import RankGroups
 from engine.models.heads import list_trained, load_head
-from engine.result import check_codes, load_result
+from engine.result import check_codes, load_result, restore_start
 from engine.session import Session
+from engine.specs import Subject
+from engine.specs.initialization import replaces_weights
 from engine.stages.load import Loaded, LoadedHead, load, load_with_head
 from engine.stages.start import start
 from engine.stages.teach import EvaluationText, teach
@@ -80,7 +82,7 @@ def restore(session: Session, parent: ParentFiles, *, lines: tuple[str, ...] = (
     taught = teach(session, loaded, None)
     widths = take_widths(session, loaded, parent.result)
     installed, groups = start(session, loaded, widths=widths, lines=lines)
-    _fill(parent, installed)
+    _fill(session.spec, parent, installed)
     return Restored(loaded, installed, groups, taught.text)
 
 
@@ -97,7 +99,7 @@ def restore_with_head(
     loaded = load_with_head(session)
     widths = take_widths(session, loaded, parent.result)
     installed, _ = start(session, loaded, widths=widths, lines=lines)
-    _fill(parent, installed)
+    _fill(session.spec, parent, installed)
     model = loaded.model
     _fill_head(parent.head, list_trained(model.model, session.spec.model.head, model.fresh))
     return RestoredHead(loaded, installed)
@@ -108,8 +110,10 @@ def _check_there(result: Path) -> None:
         raise CheckpointError("the result of the training run is gone; train it again")
 
 
-def _fill(parent: ParentFiles, installed: Installed) -> None:
+def _fill(spec: Subject, parent: ParentFiles, installed: Installed) -> None:
     load_result(parent.result, installed.layers)
+    if replaces_weights(spec.initialization):
+        restore_start(parent.result, installed.layers)
     check_codes(parent.result, installed.layers)
 
 

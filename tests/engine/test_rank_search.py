@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from engine.errors import Cancelled, CheckpointError, Diverged, SpecError
 from engine.events import (
@@ -22,11 +23,12 @@ from engine.events import (
     SizeMeasured,
 )
 from engine.experiment import Workspace, run_experiment
+from engine.export.rebuilding import RunFiles, rebuild
 from engine.layers.layer_map import apply_map, held
 from engine.layers.rank_groups import group_adapters
 from engine.layers.swap import LayerPlan, install
 from engine.rank_search import ParentFiles, run_rank_evaluation, run_rank_search
-from engine.result import load_extracted, load_result, read_widths
+from engine.result import load_result, read_trained, read_widths, restore_start
 from engine.specs import (
     DataAware,
     DataSpec,
@@ -36,7 +38,6 @@ from engine.specs import (
     IntegerQuantizer,
     LoftQ,
     ModelSpec,
-    NoAdapter,
     QatTraining,
     RankEvaluationSpec,
     RankSearchSpec,
@@ -46,8 +47,11 @@ from engine.specs import (
 from engine.stages import widths
 from tests.engine.tiny_layers import some_tokens
 from tests.tiny_models import make_llama, save_llama
+from tests.tolerances import assert_near
 
 SPACE = (4, 2, 1)
+ASKED = {"parent": 1, "ranks": [2, 1]}
+TOKENS = some_tokens(2, 12)
 WORDS = ("seven", "a red stone", "the long river", "not at all")
 
 
@@ -104,6 +108,16 @@ class Room:
         events: list[Event] = []
         run_experiment(spec, workspace=self.workspace(name), listener=events.append, device="cpu")
         return events
+
+    def rebuild(self, spec: RankEvaluationSpec, result: Path) -> PreTrainedModel:
+        """Return the model of an evaluation from its result alone."""
+        return rebuild(
+            spec,
+            RunFiles(result),
+            data_folder=self.folder / "data",
+            device=torch.device("cpu"),
+            listener=lambda _: None,
+        ).loaded.model
 
     def search(
         self,
@@ -266,52 +280,48 @@ def test_the_test_split_is_never_looked_at_before_the_choice(room: Room) -> None
 
 
 def test_an_extracted_adapter_gives_the_logits_it_gave_inside(room: Room) -> None:
-    """The file of ranks (2, 1) in a fresh model without adapters: the same logits, bit for bit."""
+    """From the file of ranks (2, 1) alone comes a model with the logits of those ranks."""
     room.evaluate("extracted", (2, 1))
-    tokens = some_tokens(2, 12)
+    path = room.folder / "extracted" / "result.safetensors"
     inside = make_llama()
     layers = install_spec(room.spec, inside)
     load_result(room.parent.result, layers)
     assert isinstance(room.spec.adapter, ElasticLoraAdapter)
     apply_map(layers, group_adapters(layers, room.spec.adapter).layer_map(layers, (2, 1)))
-    alone = make_llama()
-    others = install_spec(room.spec.model_copy(update={"adapter": NoAdapter()}), alone)
-    load_extracted(room.folder / "extracted" / "result.safetensors", others)
-    assert {layer.active_rank for layer in others.values()} == {1, 2}
-    with torch.no_grad(), held(layers, torch.float32), held(others, torch.float32):
-        expected = inside(input_ids=tokens).logits
-        assert torch.equal(alone(input_ids=tokens).logits, expected)
-    super_size = room.parent.result.stat().st_size
-    assert (room.folder / "extracted" / "result.safetensors").stat().st_size < super_size
+    alone = room.rebuild(resolve_child(RankEvaluationSpec, room.spec, ASKED), path)
+    with torch.no_grad(), held(layers, torch.float32):
+        assert_near(alone(input_ids=TOKENS).logits, inside(input_ids=TOKENS).logits)
+    pairs = {len(value) for name, value in read_trained(path).items() if name.endswith("adapter.a")}
+    assert pairs == {1, 2}
+    assert path.stat().st_size < room.parent.result.stat().st_size
 
 
 def test_what_stands_beside_a_parallel_adapter_comes_from_its_codes(room: Room) -> None:
-    """A LoftQ result cut to its ranks gives its logits on a model that never had that start."""
+    """A LoftQ result, whole or cut to its ranks, gives its logits on a model without that start."""
     adapter = ElasticLoraAdapter(
         rank_space=SPACE, rank_policy="fixed", ranks=(2, 1), placement="parallel"
     )
     spec = room.training(adapter=adapter, initialization=LoftQ(iterations=3))
     room.train(spec, "loftq")
+    parent = room.folder / "loftq" / "result.safetensors"
+    child = resolve_child(RankEvaluationSpec, spec, ASKED)
     run_rank_evaluation(
-        resolve_child(RankEvaluationSpec, spec, {"parent": 1, "ranks": [2, 1]}),
+        child,
         workspace=room.workspace("loftq cut"),
         listener=lambda _: None,
-        parent=ParentFiles(room.folder / "loftq" / "result.safetensors", None),
+        parent=ParentFiles(parent, None),
         device="cpu",
     )
-    tokens = some_tokens(2, 12)
     whole = make_llama()
     layers = install_spec(spec, whole)
-    load_result(room.folder / "loftq" / "result.safetensors", layers)
+    load_result(parent, layers)
+    restore_start(parent, layers)
     apply_map(layers, group_adapters(layers, adapter).layer_map(layers, (2, 1)))
-    alone = make_llama()
-    others = install_spec(spec.model_copy(update={"adapter": NoAdapter()}), alone)
-    load_extracted(room.folder / "loftq cut" / "result.safetensors", others)
-    with torch.no_grad(), held(layers, torch.float32), held(others, torch.float32):
-        expected = whole(input_ids=tokens).logits
-        assert torch.equal(alone(input_ids=tokens).logits, expected)
-    with torch.no_grad():
-        assert not torch.equal(make_llama()(input_ids=tokens).logits, expected)
+    alone = room.rebuild(child, room.folder / "loftq cut" / "result.safetensors")
+    with torch.no_grad(), held(layers, torch.float32):
+        expected = whole(input_ids=TOKENS).logits
+        assert_near(alone(input_ids=TOKENS).logits, expected)
+        assert not torch.equal(make_llama()(input_ids=TOKENS).logits, expected)
 
 
 def test_a_data_aware_start_is_found_again(room: Room) -> None:
