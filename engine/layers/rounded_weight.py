@@ -212,21 +212,6 @@ class RoundedWeight(nn.Module):
         """Forget the weight computed ahead."""
         self.held = None
 
-    def merge(self) -> None:
-        """Replace the frozen weight by the effective one and drop adapter and ranges; in place.
-
-        Raises:
-            SpecError: When the adapter is parallel: it does not fit into the integer weights.
-        """
-        if self.adapter is not None and not self.adapter.is_absorbed:
-            raise SpecError.at(
-                "adapter.placement", "a parallel adapter cannot be merged; train an absorbed one"
-            )
-        self.weight.data.copy_(self._absorbed(torch.float32))
-        self.ranges = self.adapter = self.held = None
-        self.active_bits, self.active_rank = BITS_UNQUANTIZED, 0
-        self._widths, self.trained_widths = {BITS_UNQUANTIZED: Width(None, None)}, ()
-
     def _remember(self, dtype: torch.dtype) -> Tensor:
         """Return the effective weight, computed before where it is to be kept."""
         if self.kept is None:

@@ -146,7 +146,7 @@ def test_a_rank_inside_the_super_adapter_is_a_fixed_adapter_of_that_rank(placeme
 
 
 def test_a_parallel_adapter_stands_beside_the_rounded_weight() -> None:
-    """The output is x·FQ(W)ᵀ + s·(x·Aᵀ)·Bᵀ, held or not; it cannot be merged, and says so."""
+    """The output is x·FQ(W)ᵀ + s·(x·Aᵀ)·Bᵀ, held or not."""
     spec = LoraAdapter(r=4, lora_alpha=6.0, placement="parallel")
     model, layers = quantized_llama(quantizer=integer(bits=2), adapter=spec)
     name = "model.layers.0.mlp.down_proj"
@@ -162,8 +162,6 @@ def test_a_parallel_adapter_stands_beside_the_rounded_weight() -> None:
         layer.release()
         layer.set_rank(0)
         assert_near(module(inputs), inputs @ rounded.t())
-    with pytest.raises(SpecError, match="a parallel adapter cannot be merged"):
-        layer.merge()
 
 
 def test_a_weight_that_learns_nothing_is_not_saved_for_the_backward_pass() -> None:

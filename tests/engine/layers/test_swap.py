@@ -87,18 +87,6 @@ def test_a_held_model_is_the_plain_one(kind: str) -> None:
     assert all(layer.held is None for layer in layers.values())
 
 
-@every_model
-def test_a_merged_model_is_the_unmerged_one(kind: str) -> None:
-    """Merging every layer leaves the logits as they were."""
-    model = MODELS[kind]()
-    layers = quantize(model, integer(embeddings=True), lora())
-    disturb(layers)
-    before = logits_of(model)
-    for layer in layers.values():
-        layer.merge()
-    assert_near(logits_of(model), before)
-
-
 @pytest.mark.parametrize("exclude", [NO_LAYER, ("lm_head",), ("*embed*",)])
 def test_a_tied_head_is_rounded_once_with_its_embedding(exclude: tuple[str, ...]) -> None:
     """Selected by either name, the shared weight is one layer, rounded once, without an adapter."""
