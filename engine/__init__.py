@@ -4,8 +4,9 @@ Rooms: `specs/` (what can be asked; no torch), `errors.py` and `events.py` (what
 a run announces), `experiment.py` (one whole experiment), `rank_search.py` (choosing the ranks of a
 trained one), `map_evaluation.py` (measuring one at many layer maps), `stages/` (what all of them go
 through), `session.py` (what stages share), `result.py` (the file of what was trained) and
-`result_codes.py` (its codes as weights), `tensor_file.py` (such files read), `measured_size.py`
-(what it weighs), `device.py` (where it computes), `layer_patterns.py` (layers chosen by wildcards),
+`result_codes.py` (its codes as weights), `tensor_file.py` (such files read), `text_file.py`
+(reports, whole or not at all), `measured_size.py` (what it weighs), `device.py` (where it
+computes), `layer_patterns.py` (layers chosen by wildcards),
 `layer_fit.py` (does a spec fit the model's layers?), `line_fit.py` (do layer maps and caches?),
 `adapter_fit.py` (does a saved adapter?), `map_fit.py` (can a trained run be measured at these
 maps?), `estimates/` (size, memory and time before launch; no torch), `models/` (loading, shapes,

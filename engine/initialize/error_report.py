@@ -6,11 +6,10 @@ Start with `mean_errors`.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
-from engine.errors import StorageError
+from engine.text_file import write_text
 
 ERROR_FILE = "loftq-error.json"
 FORMAT = "bitdial-initialization-error-1"
@@ -43,17 +42,10 @@ def write_errors(path: Path, errors: Errors, *, measure: Measure = "weights") ->
     Raises:
         StorageError: When it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     values = {
         "format": FORMAT,
         "measure": measure,
         "mean": mean_errors(errors),
         "layers": errors,
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(values), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise StorageError(f"{path.name} could not be written: {error}") from error
+    write_text(path, json.dumps(values))

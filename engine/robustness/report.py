@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.errors import StorageError
 from engine.robustness.attack import AttackedText
+from engine.text_file import write_text
 
 FORMAT = "bitdial-adversarial-texts-1"
 
@@ -26,13 +24,5 @@ def write_texts(path: Path, texts: Sequence[AttackedText], *, label: str) -> Non
     Raises:
         StorageError: When it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     values = {"format": FORMAT, "map": label, "texts": [asdict(each) for each in texts]}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(values, ensure_ascii=False, indent=1), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise StorageError(f"{path.name} could not be written: {error}") from error
+    write_text(path, json.dumps(values, ensure_ascii=False, indent=1))

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import CheckpointError, StorageError
+from engine.errors import CheckpointError
+from engine.text_file import write_text
 
 FORMAT = "bitdial-rank-history-1"
 HISTORY_FILE = "rank-history.json"
@@ -48,13 +49,7 @@ def save_history(path: Path, history: RankHistory) -> None:
     Raises:
         StorageError: When it cannot be written.
     """
-    unfinished = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps({"format": FORMAT, **asdict(history)}), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path.name} cannot be written: {error.strerror or error}") from error
+    write_text(path, json.dumps({"format": FORMAT, **asdict(history)}))
 
 
 def load_history(path: Path) -> RankHistory:

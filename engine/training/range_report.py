@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from engine.errors import StorageError
+from engine.text_file import write_text
 
 REPORT_FILE = "range-test.json"
 FORMAT: Final = "bitdial-range-test-1"
@@ -46,15 +44,7 @@ def write_report(path: Path, report: RangeReport) -> None:
     Raises:
         StorageError: When it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(report.model_dump_json(), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise StorageError(f"{path.name} could not be written: {error}") from error
+    write_text(path, report.model_dump_json())
 
 
 def find_report(path: Path, *, key: str) -> RangeReport | None:
