@@ -5,10 +5,18 @@ Every policy's `list_widths` names the widths it trains, the highest first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from engine.specs.base import Spec, option
@@ -18,6 +26,7 @@ SwitchOrder = Literal["high-to-low", "low-to-high", "sandwich", "one-after-anoth
 Followed = Literal["logits", "hidden-states", "both"]
 Scope = Literal["model", "block", "layer"]
 MAX_WIDTHS = len(WIDTHS)
+MAX_WEIGHT = 1_000_000
 
 
 def check_widths(widths: Iterable[int]) -> tuple[int, ...]:
@@ -36,15 +45,43 @@ def check_widths(widths: Iterable[int]) -> tuple[int, ...]:
 
 
 def check_weights(weights: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-    """Refuse weights of a draw that are not one positive number per width."""
+    """Refuse weights of a draw that are not one positive number per width, not too large to add."""
     count = len(info.data.get("widths", weights))
-    if weights and (len(weights) != count or not all(0 < each < float("inf") for each in weights)):
+    if weights and (len(weights) != count or not all(0 < each <= MAX_WEIGHT for each in weights)):
         raise PydanticCustomError(
             "weights",
-            "must be empty or {count} numbers above 0, one for each width, the highest first",
-            {"count": count},
+            "must be empty or {count} numbers above 0 and up to {most}, one for each width, in the "
+            "order of the widths",
+            {"count": count, "most": f"{MAX_WEIGHT:,}"},
         )
     return weights
+
+
+Widths = Annotated[tuple[int, ...], AfterValidator(check_widths)]
+"""Different widths, kept with the highest first."""
+Weights = Annotated[tuple[float, ...], AfterValidator(check_weights)]
+"""How likely each of the field `widths` is, in its order; empty for all alike."""
+_AS_WIDTHS = TypeAdapter(tuple[int, ...])
+_AS_WEIGHTS = TypeAdapter(tuple[float, ...])
+
+
+def sort_weights(given: Any) -> Any:
+    """Let the weights of a draw follow its widths, which will be sorted, from their given order.
+
+    To be used before a model's fields are read. What cannot be paired is left as it is: the fields
+    refuse it.
+    """
+    if not isinstance(given, Mapping) or not {"widths", "weights"} <= given.keys():
+        return given
+    try:
+        widths = _AS_WIDTHS.validate_python(given["widths"])
+        weights = _AS_WEIGHTS.validate_python(given["weights"])
+    except ValidationError:
+        return given
+    if len(widths) != len(weights):
+        return given
+    order = sorted(range(len(widths)), key=widths.__getitem__, reverse=True)
+    return {**given, "weights": tuple(weights[place] for place in order)}
 
 
 def widths_option(default: tuple[int, ...], description: str) -> Any:
@@ -67,8 +104,8 @@ def weights_option() -> Any:
     return option(
         (),
         "Chances",
-        "How likely each width is, in any unit, the highest width first, one per line; empty for "
-        "all alike.",
+        "How likely each width is, in any unit, in the order the widths are given in, one per "
+        "line; empty for all alike.",
         max_length=MAX_WIDTHS,
     )
 
@@ -94,7 +131,7 @@ class SwitchableBits(Spec):
         "Train several widths at once, so that the model can be served at any of them; lower "
         "widths follow the higher ones.",
     )
-    widths: tuple[int, ...] = widths_option((8, 6, 4), "Widths to train, one per line.")
+    widths: Widths = widths_option((8, 6, 4), "Widths to train, one per line.")
     order: SwitchOrder = option(
         "high-to-low",
         "Order",
@@ -124,11 +161,6 @@ class SwitchableBits(Spec):
         "block, or both.",
         advanced=True,
     )
-
-    @field_validator("widths")
-    @classmethod
-    def _sort(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        return check_widths(widths)
 
     def list_widths(self) -> tuple[int, ...]:
         """The widths it trains, the highest first."""
@@ -198,19 +230,11 @@ class RandomBits(Spec):
     policy: Literal["random"] = option(
         "random", "Bit policy", "Draw a width anew for every step, so that any of them can serve."
     )
-    widths: tuple[int, ...] = widths_option((8, 6, 4), "Widths to draw from, one per line.")
-    weights: tuple[float, ...] = weights_option()
+    widths: Widths = widths_option((8, 6, 4), "Widths to draw from, one per line.")
+    weights: Weights = weights_option()
     scope: Scope = scope_option()
 
-    @field_validator("widths")
-    @classmethod
-    def _sort(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        return check_widths(widths)
-
-    @field_validator("weights")
-    @classmethod
-    def _check_weights(cls, weights: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        return check_weights(weights, info)
+    _sort_weights = model_validator(mode="before")(sort_weights)
 
     def list_widths(self) -> tuple[int, ...]:
         """The widths it draws from, the highest first."""
@@ -226,12 +250,7 @@ class CurriculumBits(Spec):
         "Begin at the highest width and go down to the lowest, each for an equal part of the "
         "steps.",
     )
-    widths: tuple[int, ...] = widths_option((8, 6, 4), "Widths to go through, one per line.")
-
-    @field_validator("widths")
-    @classmethod
-    def _sort(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        return check_widths(widths)
+    widths: Widths = widths_option((8, 6, 4), "Widths to go through, one per line.")
 
     def list_widths(self) -> tuple[int, ...]:
         """The widths it goes through, the highest first."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.specs.attack import AttackSpec, NoAttack
 from engine.specs.base import Spec, option
 from engine.specs.bit_policy import (
     Scope,
-    check_weights,
+    Weights,
+    Widths,
     check_widths,
     scope_option,
+    sort_weights,
     weights_option,
     widths_option,
 )
@@ -75,19 +77,11 @@ class RandomMap(Spec):
     """Widths drawn anew for every forward pass."""
 
     map: Literal["random"] = option("random", "Map", "Draw widths anew for every forward pass.")
-    widths: tuple[int, ...] = widths_option((8, 6, 4), "Widths to draw from, one per line.")
-    weights: tuple[float, ...] = weights_option()
+    widths: Widths = widths_option((8, 6, 4), "Widths to draw from, one per line.")
+    weights: Weights = weights_option()
     scope: Scope = scope_option()
 
-    @field_validator("widths")
-    @classmethod
-    def _sort(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        return check_widths(widths)
-
-    @field_validator("weights")
-    @classmethod
-    def _check_weights(cls, weights: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        return check_weights(weights, info)
+    _sort_weights = model_validator(mode="before")(sort_weights)
 
     @property
     def label(self) -> str:

@@ -25,7 +25,7 @@ def test_every_map_has_a_name_of_its_own_kind() -> None:
             {"map": "random", "widths": [4, 8], "weights": [3, 1], "scope": "layer"},
         ]
     )
-    assert [each.label for each in spec.maps] == ["4 bits", "mine", "random 8, 4 (3, 1) by layer"]
+    assert [each.label for each in spec.maps] == ["4 bits", "mine", "random 8, 4 (1, 3) by layer"]
     assert load_spec(spec.model_dump(mode="json")) == spec
 
 
