@@ -70,7 +70,9 @@ def random_precision(
     drawing = _Drawing(layers, maps, wanted, dtype, random.Random(seed))  # noqa: S311 - no secret
     with keeping(layers), ExitStack() as hooks:
         for module in _list_entries(model):
-            hooks.callback(module.register_forward_pre_hook(drawing.enter).remove)
+            # before whatever else looks at the widths, as the rounding of the cache does
+            drawn = module.register_forward_pre_hook(drawing.enter, prepend=True)
+            hooks.callback(drawn.remove)
             hooks.callback(module.register_forward_hook(drawing.leave, always_call=True).remove)
         try:
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,13 +13,22 @@ from transformers import PreTrainedModel
 
 from engine.evaluation.random_precision import list_chances, random_precision
 from engine.layers.bit_maps import uniform_map
+from engine.layers.kv_cache import install_cache
 from engine.layers.layer_map import apply_map, held, read_map
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.naming import group_of
-from engine.specs import IntegerQuantizer, LayerInputs, LoraAdapter, RandomMap
+from engine.specs import (
+    IntegerQuantizer,
+    LayerCache,
+    LayerInputs,
+    LoraAdapter,
+    NoAdapter,
+    RandomMap,
+)
 from tests.engine.tiny_layers import SEED, disturb, some_tokens
 from tests.tiny_heads import make_kind
 from tests.tiny_models import make_llama
+from tests.tolerances import assert_near
 
 WIDTHS = (8, 4, 2)
 QUANTIZER = IntegerQuantizer(bits=4, group_size=16, inputs=LayerInputs())
@@ -111,6 +121,38 @@ def test_a_call_inside_a_pass_belongs_to_it() -> None:
             model.base_model(input_ids=some_tokens(1, 3))
             bodies.append({name: layer.active_bits for name, layer in layers.items()})
     assert bodies == whole
+
+
+@pytest.mark.parametrize("entry", ["model", "body"])
+def test_the_cache_is_rounded_to_the_width_of_its_own_pass(entry: str) -> None:
+    """However a pass begins, keys and values are those of its draw and not of the one before."""
+    quantizer = IntegerQuantizer(bits=3, group_size=16, cache=LayerCache())
+    widths = (16, 3)
+    model = make_llama()
+    model.requires_grad_(requires_grad=False)
+    layers = install(model, LayerPlan(quantizer, NoAdapter(), SEED, widths=widths))
+    install_cache(model, layers, "token")
+    module = model if entry == "model" else model.base_model
+
+    @torch.no_grad()
+    def outputs() -> Tensor:
+        return module(input_ids=some_tokens(2, 12), use_cache=False)[0]
+
+    expected = {}
+    for width in widths:
+        apply_map(layers, uniform_map(layers, width, quantizer))
+        expected[width] = outputs()
+    for layer in layers.values():
+        layer.set_cache(16)
+    assert not torch.allclose(outputs(), expected[3], atol=1e-4)
+    seen = []
+    wanted = RandomMap(widths=widths)
+    with random_precision(model, layers, wanted, quantizer, seed=1, dtype=torch.float32):
+        for _ in range(12):
+            found = outputs()
+            seen.append(next(iter(layers.values())).active_bits)
+            assert_near(found, expected[seen[-1]])
+    assert {(16, 3), (3, 16)} <= set(pairwise(seen))
 
 
 def test_a_pass_that_fails_ends_as_well() -> None:
