@@ -71,7 +71,8 @@ def build_rounded(
     layer = RoundedWeight(weight, ranges=ranges.get(widths.own), adapter=first)
     for bits, of_width in ranges.items():
         layer.add_width(bits, Width(of_width, pairs.get(bits)))
-    if isinstance(adapter, LoraBankAdapter) and BITS_UNQUANTIZED not in widths.trained:
+    has_own = BITS_UNQUANTIZED in (widths.own, *widths.trained)
+    if isinstance(adapter, LoraBankAdapter) and not has_own:
         pair = _find_pair(pairs, BITS_UNQUANTIZED, adapter.fallback)
         layer.add_width(BITS_UNQUANTIZED, Width(None, pair))
     layer.trained_widths = tuple(bits for bits in widths.trained if bits in ranges)

@@ -68,6 +68,23 @@ def test_a_switched_model_is_the_model_of_that_width(placement: str, bits: int) 
     assert torch.equal(logits(model), logits(alone))
 
 
+@pytest.mark.parametrize("fallback", ["refuse", "none", "nearest"])
+@pytest.mark.parametrize("placement", ["absorbed", "parallel"])
+@pytest.mark.parametrize("line", ["*.mlp.*=16", "*=16"])
+def test_a_bank_has_an_adapter_where_a_layer_is_not_rounded(
+    line: str, placement: str, fallback: str
+) -> None:
+    """Of one width a bank is a plain adapter, at layers that stay at 16 bits as well."""
+    quantizer = IntegerQuantizer(bits=4, group_size=16, layer_bits=(line,))
+    plain = LoraAdapter(r=4, placement=placement)
+    given = bank(placement=placement, fallback=fallback)
+    model, layers = put_in(given, widths=(), quantizer=quantizer)
+    alone, others = put_in(plain, widths=(), quantizer=quantizer)
+    assert torch.equal(logits(model), logits(alone))
+    assert all(layer.adapter is not None and layer.active_rank == 4 for layer in layers.values())
+    assert [list(layer.list_adapters()) for layer in layers.values()] == [["adapter"]] * len(others)
+
+
 def test_sixteen_bits_everywhere_is_the_float_model() -> None:
     """At 16 bits weights, inputs and cache are the original's; a bank adds nothing of its own."""
     quantizer = IntegerQuantizer(
