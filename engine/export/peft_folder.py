@@ -2,14 +2,17 @@
 
 The folder holds the rounded weights as plain numbers (config.json, safetensors, tokenizer), and
 adapter/ what a parallel adapter adds. An absorbed adapter is in the weights already, and so is a
-head that was trained whole. Start with `export_peft`.
+head that was trained whole. The rounding of inputs and cache is left out, and a note says so. Start
+with `export_peft`.
 """
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -29,6 +32,13 @@ from engine.specs.model import Dtype
 
 ADAPTER_FOLDER = "adapter"
 ABSORBED = "the adapters are inside the weights, so there is no adapter folder"
+WEIGHTS_ALONE = (
+    "the run rounds {what} as well, which no plain model does: the folder holds its weights alone "
+    "and computes with {what} unrounded"
+)
+BESIDE: Mapping[str, str] = MappingProxyType(
+    {"inputs": "the layers' inputs", "cache": "keys and values"}
+)
 UNCHECKED = "PEFT is not installed, so the adapter was written but not read back"
 
 
@@ -103,7 +113,7 @@ def export_peft(
     found = choose_device(device)
     rebuilt = rebuild(spec, files, data_folder=data_folder, device=found, listener=listener)
     answers = ask(rebuilt.loaded.model, rebuilt.layers, device=found)
-    notes = _list_notes(spec, has_pairs=answers.adapted is not None)
+    notes = _list_notes(spec, rebuilt, has_pairs=answers.adapted is not None)
     with new_folder(folder) as beside:
         listener(StageStarted("export"))
         written = _write(beside, rebuilt, base=str(folder), head=spec.model.head)
@@ -134,10 +144,17 @@ def export_peft(
     )
 
 
-def _list_notes(spec: Subject, *, has_pairs: bool) -> tuple[str, ...]:
-    if has_pairs:
-        return () if has_peft() else (UNCHECKED,)
-    return () if isinstance(spec.adapter, NoAdapter) else (ABSORBED,)
+def _list_notes(spec: Subject, rebuilt: Rebuilt, *, has_pairs: bool) -> tuple[str, ...]:
+    """Return what there is to know of where the adapters are, and of what was left out."""
+    notes = []
+    if has_pairs and not has_peft():
+        notes.append(UNCHECKED)
+    elif not has_pairs and not isinstance(spec.adapter, NoAdapter):
+        notes.append(ABSORBED)
+    if rebuilt.rounded_beside:
+        what = " and ".join(BESIDE[name] for name in rebuilt.rounded_beside)
+        notes.append(WEIGHTS_ALONE.format(what=what))
+    return tuple(notes)
 
 
 def _write(folder: Path, rebuilt: Rebuilt, *, base: str, head: Head) -> _Written:

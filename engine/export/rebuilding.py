@@ -1,7 +1,7 @@
 """A run's own model again, from its spec and its result. Start with `rebuild`.
 
 No start is computed and no data is read: what is rounded follows from the codes alone. An absorbed
-adapter is part of those; where nothing is rounded it is added to the 16-bit weight.
+adapter is part of those; at a layer that is not rounded it is added to the 16-bit weight.
 """
 
 from __future__ import annotations
@@ -25,12 +25,9 @@ from engine.models.loading import FreshHead, LoadedModel, load_model
 from engine.models.naming import group_of
 from engine.result import iter_weights, read_trained, read_widths
 from engine.specs import (
-    AdapterSpec,
     ElasticLoraAdapter,
     ExperimentSpec,
-    FloatQuantizer,
     LoraAdapter,
-    NoAdapter,
     Subject,
 )
 from engine.specs.data import count_outputs
@@ -56,11 +53,13 @@ class Rebuilt:
 
     Attributes:
         loaded: The model with the layers in it, and its tokenizer.
-        layers: By name; the frozen weights are the rounded ones.
+        layers: By name; the frozen weights are the rounded ones. Inputs and cache stay unrounded.
+        rounded_beside: What the run rounds beside its weights: "inputs", "cache".
     """
 
     loaded: LoadedModel
     layers: Layers
+    rounded_beside: tuple[str, ...] = ()
 
 
 def rebuild(
@@ -82,8 +81,9 @@ def rebuild(
     widths = read_widths(files.result)
     saved = _at_own_widths(read_trained(files.result), widths)
     loaded = _load(spec, data_folder=data_folder, device=device, listener=listener)
-    plan = LayerPlan(spec.quantizer, _kept_adapter(spec), spec.seed, widths)
+    plan = LayerPlan(spec.quantizer, spec.adapter, spec.seed, widths)
     layers = install(loaded.model, plan)
+    rounded_beside = _list_rounded_beside(layers)
     # weights are handed over, and nothing that would round what flows past them
     apply_map(
         layers, dict.fromkeys(layers, LayerSetting(inputs=BITS_UNQUANTIZED, cache=BITS_UNQUANTIZED))
@@ -92,7 +92,7 @@ def rebuild(
         _fill_rounded(layers, files.result, widths, saved)
         _fill_adapters(spec, layers, saved)
     _fill_head(spec, loaded, files.head)
-    return Rebuilt(loaded, layers)
+    return Rebuilt(loaded, layers, rounded_beside)
 
 
 def _at_own_widths(saved: dict[str, Tensor], widths: Mapping[str, int]) -> dict[str, Tensor]:
@@ -124,12 +124,16 @@ def _fill_rounded(
 
 
 def _fill_adapters(spec: Subject, layers: Layers, saved: dict[str, Tensor]) -> None:
-    """Take the pairs, at the ranks the run reports."""
+    """Take the pairs, at the ranks the run reports; none where the codes hold them already."""
     pairs = {name: layer.adapter for name, layer in layers.items() if layer.adapter is not None}
     ranks = _find_ranks(spec, list(pairs))
     for name, pair in pairs.items():
-        rank = _fill(name, pair, saved)
-        layers[name].set_rank(ranks.get(name, rank))
+        layer = layers[name]
+        if pair.is_absorbed and layer.ranges is not None:
+            layer.set_rank(0)
+        else:
+            rank = _fill(name, pair, saved)
+            layer.set_rank(ranks.get(name, rank))
 
 
 def _load(
@@ -161,13 +165,12 @@ def _fill_head(spec: Subject, loaded: LoadedModel, path: Path | None) -> None:
     load_head(path, trained)
 
 
-def _kept_adapter(spec: Subject) -> AdapterSpec:
-    """Return the adapter that is not part of the codes."""
-    adapter = spec.adapter
-    is_rounded = not isinstance(spec.quantizer, FloatQuantizer)
-    if isinstance(adapter, NoAdapter) or (is_rounded and adapter.placement == "absorbed"):
-        return NoAdapter()
-    return adapter
+def _list_rounded_beside(layers: Layers) -> tuple[str, ...]:
+    """Return what is rounded at the widths the layers were put in with, but for weights."""
+    inputs = {layer.active_inputs for layer in layers.values()}
+    cache = {layer.cache_bits for layer in layers.values()}
+    found = {"inputs": inputs, "cache": cache}
+    return tuple(name for name, bits in found.items() if bits - {BITS_UNQUANTIZED})
 
 
 def _find_ranks(spec: Subject, adapted: list[str]) -> dict[str, int]:

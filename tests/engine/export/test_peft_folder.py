@@ -17,8 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from engine.errors import CheckpointError, ExportError, SpecError, StorageError
 from engine.export import peft_folder, verifying
-from engine.export.peft_folder import ABSORBED, UNCHECKED, export_peft
-from engine.export.rebuilding import RunFiles
+from engine.export.peft_folder import ABSORBED, UNCHECKED, WEIGHTS_ALONE, export_peft
+from engine.export.rebuilding import RunFiles, rebuild
 from engine.initialize.adapter_folder import start_adapter_folder
 from engine.layers.swap import LayerPlan, install
 from engine.models.conv1d import replace_conv1d
@@ -27,14 +27,20 @@ from engine.specs import (
     AdapterFolder,
     AdapterSpec,
     ElasticLoraAdapter,
+    FixedCache,
+    FixedInputs,
     FloatQuantizer,
     IntegerQuantizer,
+    LayerCache,
+    LayerInputs,
     LoraAdapter,
+    LoraBankAdapter,
     ModelSpec,
     NoAdapter,
     NormalFloatQuantizer,
     QuantizerSpec,
 )
+from engine.specs.adapter import Placement
 from tests.engine.export.finished_runs import Finished, finish_run
 from tests.engine.peft_adapters import adapted_logits, probe_tokens
 from tests.engine.tiny_layers import integer
@@ -117,6 +123,64 @@ def test_mixed_widths_are_read_from_the_result(tmp_path: Path) -> None:
     run.export(tmp_path / "out")
     found = adapted_logits(load_base(tmp_path / "out"), tmp_path / "out/adapter")
     assert relative(found, run.logits) <= 1e-5
+
+
+PARTLY = IntegerQuantizer(bits=3, group_size=16, layer_bits=("*.down_proj=16",))
+
+
+@pytest.mark.parametrize("placement", ["absorbed", "parallel"])
+@pytest.mark.parametrize("kind", ["lora", "lora-bank", "elastic-lora"])
+def test_layers_that_a_map_leaves_at_16_bits_keep_their_pairs(
+    tmp_path: Path, kind: str, placement: Placement
+) -> None:
+    """A rebuilt model has the run's own effective weights, rounded or not, and its answers."""
+    adapter = {
+        "lora": LoraAdapter(r=4, lora_alpha=6.0, placement=placement),
+        "lora-bank": LoraBankAdapter(r=4, lora_alpha=6.0, placement=placement),
+        "elastic-lora": ELASTIC.model_copy(update={"placement": placement}),
+    }[kind]
+    run = finish_run(save_llama(tmp_path / "model"), PARTLY, adapter)
+    rebuilt = rebuild(
+        run.spec,
+        RunFiles(run.result),
+        data_folder=tmp_path,
+        device=torch.device("cpu"),
+        listener=lambda _: None,
+    )
+    assert {name for name, layer in rebuilt.layers.items() if layer.ranges is not None} == {
+        name for name in run.layers if "down_proj" not in name
+    }
+    with torch.no_grad():
+        for name, layer in run.layers.items():
+            assert_near(rebuilt.layers[name].effective(), layer.effective())
+    assert relative(logits_of(rebuilt.loaded.model), run.logits) <= 1e-5
+    run.export(tmp_path / "out")
+    if placement == "absorbed":
+        assert relative(logits_of(load_base(tmp_path / "out")), run.logits) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"inputs": FixedInputs()}, "the layers' inputs"),
+        ({"cache": LayerCache()}, "keys and values"),
+        (
+            {"inputs": LayerInputs(), "cache": FixedCache()},
+            "the layers' inputs and keys and values",
+        ),
+        ({"layer_bits": ("*.mlp.*=W4A8",)}, "the layers' inputs"),
+        ({"layer_bits": ("*.k_proj=W4KV4",)}, "keys and values"),
+        ({"inputs": FixedInputs(), "layer_bits": ("*=W4A16",)}, None),
+    ],
+)
+def test_a_folder_says_that_it_holds_weights_alone(
+    tmp_path: Path, given: dict[str, Any], what: str | None
+) -> None:
+    """Where a run rounds inputs or cache, the report says what the written model does not."""
+    quantizer = IntegerQuantizer(bits=4, group_size=16, **given)
+    run = finish_run(save_llama(tmp_path / "model"), quantizer, NoAdapter())
+    written = run.export(tmp_path / "out")
+    assert written.notes == (() if what is None else (WEIGHTS_ALONE.format(what=what),))
 
 
 def test_ranks_that_a_search_chose_are_kept(tmp_path: Path) -> None:
