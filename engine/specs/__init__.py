@@ -1,13 +1,13 @@
 """What can be asked of the engine: frozen specs, presets, and the way from YAML to a spec.
 
 Rooms: `base` (the ground: frozen, closed, every field described once), `model`, `data`,
-`quantizer` (with `states` for what flows through a model and `layer_bits` for widths of single
-layers), `adapter`, `initialization`, `training` (with `bit_policy`), `evaluation` (one axis each),
-`subject` (all of them), `experiment` (the whole request), `start_rules`, `head_rules` and
-`bit_rules` (what goes together), `rank_search` (choosing ranks after training), `map_evaluation`
-and `attack` (measuring one model at many layer maps), `presets` (named points), `resolve` (preset +
-file + overrides → complete spec). No torch here: the web process reads these. Start with
-`experiment`.
+`quantizer` (with `states` for what flows through a model, `layer_bits` for widths of single layers
+and `wildcards` for how lines name them), `adapter`, `initialization`, `training` (with
+`bit_policy`), `evaluation` (one axis each), `subject` (all of them), `experiment` (the whole
+request), `start_rules`, `head_rules` and `bit_rules` (what goes together), `rank_search` (choosing
+ranks after training), `map_evaluation` and `attack` (measuring one model at many layer maps),
+`presets` (named points), `resolve` (preset + file + overrides → complete spec). No torch here: the
+web process reads these. Start with `experiment`.
 """
 
 from engine.specs.adapter import (

@@ -10,17 +10,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
 from engine.errors import SpecError
+from engine.specs.wildcards import find_literal, has_wildcard, matches
 
-WIDTHS = (*range(2, 9), 16)
+UNROUNDED = 16
+WIDTHS = (*range(2, 9), UNROUNDED)
 """Every width a part of a layer can have; 16 leaves it unrounded."""
 ACCEPTED = "a width from 2 to 8 or 16, such as 4, or W4A8KV8 for weights, inputs and cache"
-_WILDCARDS = frozenset("*?[")
 _NOTATION = re.compile(r"(?:W?(?P<weights>\d+))(?:A(?P<inputs>\d+))?(?:KV(?P<cache>\d+))?", re.I)
 
 
@@ -84,13 +85,44 @@ def read_lines(value: Any) -> Any:
 
 def find_bits(lines: Iterable[str], name: str) -> LayerBits | None:
     """Return the widths of a layer: those of the last line that matches; None where none does."""
-    matching = [line for line in lines if is_named(name, line.rpartition("=")[0])]
-    return read_layer_bits(matching[-1].rpartition("=")[2]) if matching else None
+    return _find_bits(tuple(lines), name)
+
+
+@lru_cache(maxsize=1 << 13)
+def _find_bits(lines: tuple[str, ...], name: str) -> LayerBits | None:
+    spelled, wild = _index(lines)
+    place = spelled.get(name, -1)
+    for later, literal, pattern in wild:
+        if literal in name and later > place and matches(pattern, name):
+            place = later
+            break
+    return read_layer_bits(lines[place].rpartition("=")[2]) if place >= 0 else None
+
+
+@lru_cache(maxsize=64)
+def _index(lines: tuple[str, ...]) -> tuple[Mapping[str, int], tuple[tuple[int, str, str], ...]]:
+    """Return the last line of each pattern, and line, literal, pattern of wildcards, last first."""
+    spelled = {pattern: place for place, pattern in enumerate(list_patterns(lines))}
+    wild = [
+        (place, find_literal(each), each) for each, place in spelled.items() if has_wildcard(each)
+    ]
+    return spelled, tuple(sorted(wild, reverse=True))
 
 
 def is_named(name: str, pattern: str) -> bool:
-    """Whether a line's pattern names a layer; quick where it holds no wildcard, as most do."""
-    return name == pattern or (not _WILDCARDS.isdisjoint(pattern) and fnmatchcase(name, pattern))
+    """Whether a line's pattern names a layer, which may hold brackets if it is spelled out."""
+    return name == pattern or matches(pattern, name)
+
+
+def list_named(names: Iterable[str], pattern: str) -> tuple[str, ...]:
+    """Return the names of the layers that a line's pattern names, in their own order."""
+    literal = find_literal(pattern)
+    return tuple(name for name in names if literal in name and is_named(name, pattern))
+
+
+def is_cache_rounded(line: str) -> bool:
+    """Whether a line gives keys and values a width that rounds them; KV16 does not."""
+    return read_layer_bits(line.rpartition("=")[2]).cache not in (None, UNROUNDED)
 
 
 def list_patterns(lines: Iterable[str]) -> tuple[str, ...]:
@@ -106,7 +138,7 @@ def check_named(lines: Iterable[str], names: Iterable[str], *, field: str) -> No
     """
     known = tuple(names)
     for pattern in list_patterns(lines):
-        if not any(is_named(name, pattern) for name in known):
+        if not list_named(known, pattern):
             close = difflib.get_close_matches(pattern, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"layers are named like {known[0]}"
             raise SpecError.at(field, f"there is no quantized layer {pattern}; {hint}")
