@@ -135,11 +135,36 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
     ]
 
 
+def renew_findings(
+    services: Services, run: RunRecord, query: Mapping[str, str], *, seen: str
+) -> list[Any]:
+    """Return what changed of the findings, in their order; forms stay as they are filled in.
+
+    A form is answered anew where the run itself went on: what it offers follows from that alone.
+
+    Args:
+        services: Where the run is read.
+        run: What the page shows.
+        query: The address.
+        seen: What `sign_findings` said of what the page shows.
+    """
+    count = len(hide_findings())
+    if sign_findings(services, run, query) == seen:
+        return [gr.skip()] * count
+    findings = show_findings(services, run, query)
+    if not seen.startswith(f"{_sign_progress(run)} "):
+        return findings
+    choice = len(hide_ranks()) + len(hide_candidates())
+    for form, start in ((hide_choice(), choice), (hide_widths(), count - len(hide_widths()))):
+        findings[start : start + len(form)] = [gr.skip()] * len(form)
+    return findings
+
+
 def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> str:
     """Return a text that changes whenever what `show_findings` answers may have changed."""
     counted = sum(map(sum, (run.rank_counts or {}).get("counts", ())))
     evaluated = len(_list_evaluated(services.database, run))
-    parts = (run.id, run.attempt, run.state, bool(run.chosen_ranks), counted, evaluated)
+    parts = (_sign_progress(run), bool(run.chosen_ranks), counted, evaluated)
     rest = (query.get("candidate", "")[:20], sign_start(services, run), sign_maps(services, run))
     return " ".join(map(str, (*parts, *rest)))
 
@@ -188,14 +213,12 @@ class RunPage:
             gone = (header, show_sections(()), None, *hide_findings(), "")
             return (*gone, gr.Timer(active=False))
         children = read_children(self.services, run)
-        now = sign_findings(self.services, run, query)
-        findings = show_findings(self.services, run, query) if now != seen else None
         return (
             header,
             read_facts(self.services, run, children),
             {"run_id": run.id, "attempt": run.attempt},
-            *(findings or [gr.skip()] * len(hide_findings())),
-            now,
+            *renew_findings(self.services, run, query, seen=seen),
+            sign_findings(self.services, run, query),
             gr.Timer(active=_is_alive(run, children)),
         )
 
@@ -274,6 +297,11 @@ def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) 
 def _list_evaluated(database: Database, run: RunRecord) -> tuple[CandidateRecord, ...]:
     """Return what a search evaluated; other runs evaluate no configurations."""
     return candidates.list_candidates(database, run.id) if run.kind == "search" else ()
+
+
+def _sign_progress(run: RunRecord) -> str:
+    """Return a text that changes whenever a run goes on to another attempt or state."""
+    return f"{run.id} {run.attempt} {run.state}"
 
 
 def _is_alive(run: RunRecord, children: tuple[Child, ...]) -> bool:

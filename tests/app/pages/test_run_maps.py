@@ -7,11 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 
-from app.pages.run import hide_findings, read_children, read_facts, show_findings, sign_findings
+from app.pages.run import (
+    hide_findings,
+    read_children,
+    read_facts,
+    renew_findings,
+    show_findings,
+    sign_findings,
+)
 from app.pages.run_maps import show_maps, sign_maps
-from app.pages.run_widths import launch_widths, list_drawn_fields, show_widths
+from app.pages.run_widths import hide_widths, launch_widths, list_drawn_fields, show_widths
 from app.services import Services, open_services
 from app.text import maps as text
 from tasks.settings import Settings
@@ -152,6 +160,22 @@ def test_every_page_answers_for_every_component(services: Services, samples: Map
     """Whatever run is shown, there is one value for each component."""
     for run_id in (samples.measured, samples.cyclic, samples.waiting, samples.baseline):
         assert len(show_findings(services, get(services, run_id), {})) == len(hide_findings())
+
+
+def test_a_form_that_is_filled_in_stays_while_children_end(
+    services: Services, samples: MapSamples
+) -> None:
+    """Another evaluation's end renews the curve and leaves the form; the run's own end shows it."""
+    run = get(services, samples.switchable)
+    num_form = len(hide_widths())
+    before = sign_findings(services, run, {}).rsplit(" ", 3)[0] + " 1 succeeded 1"
+    renewed = renew_findings(services, run, {}, seen=before)
+    assert renewed[-num_form:] == [gr.skip()] * num_form
+    assert renewed[-num_form - 2]["data"]
+    running = sign_findings(services, run, {}).replace("succeeded", "running")
+    assert renew_findings(services, run, {}, seen=running)[-num_form:][OFFER].visible is True
+    now = sign_findings(services, run, {})
+    assert renew_findings(services, run, {}, seen=now) == [gr.skip()] * len(hide_findings())
 
 
 @pytest.mark.parametrize(
