@@ -92,7 +92,7 @@ def show_maps(services: Services, run: RunRecord, query: Mapping[str, str]) -> l
     figure = draw_score(services, shown, key)
     table = list_table(
         scores,
-        trained=list_trained_points(services.database, shown),
+        trained=list_trained_points(services.database, shown).points,
         baseline=_list_baseline(services, shown),
     )
     return [gr.Column(visible=True), note, choices, figure, table if scores else None]
@@ -113,7 +113,7 @@ def draw_score(services: Services, shown: RunRecord, key: str) -> dict[str, Any]
         list_map_scores(database, shown.id),
         shown.spec["maps"],
         key,
-        trained=list_trained_points(database, shown),
+        trained=list_trained_points(database, shown).points,
         baseline=_list_baseline(services, shown),
     )
     return map_curve.draw(found, empty=_explain_empty(shown))

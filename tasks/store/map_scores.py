@@ -7,21 +7,23 @@ at one width alone. Start with `list_map_scores`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from engine.events import MapScored
-from engine.specs.quantizer import BITS_UNQUANTIZED
 from tasks.store.database import Database
 from tasks.store.records import MapScoreRecord, RunRecord, RunState, ScoreRecord, to_record
 from tasks.store.tables import MapScore, Run, Score
 from tasks.store.upsert import upsert
+from tasks.trained_alone import describe_at, find_width, write_summary
 
 SCORE_KEY = ("run_id", "place", "benchmark", "metric")
+POINTS_PER_WIDTH = 3
 FINISHED: tuple[RunState, ...] = ("succeeded",)
 
 
@@ -30,14 +32,29 @@ class TrainedPoint:
     """A finished run that was trained at one width, and is measured the same way.
 
     Attributes:
-        bits: Its width, 16 where nothing is rounded.
+        bits: Its width.
         scores: What was measured after training.
+        summary: Its widths and method in words.
     """
 
     run_id: int
     name: str
     bits: int
     scores: tuple[ScoreRecord, ...]
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedPoints:
+    """What a curve of layer maps is compared with.
+
+    Attributes:
+        points: The newest runs of each width, the highest width first.
+        num_left_out: Comparable runs besides them.
+    """
+
+    points: tuple[TrainedPoint, ...]
+    num_left_out: int
 
 
 def list_map_scores(database: Database, run_id: int) -> tuple[MapScoreRecord, ...]:
@@ -78,25 +95,38 @@ def find_map_evaluations(
         return tuple(to_record(RunRecord, row) for row in session.scalars(query))
 
 
-def list_trained_points(database: Database, run: RunRecord) -> tuple[TrainedPoint, ...]:
-    """Return the runs that were trained at one whole width each, the highest width first.
+def list_trained_points(database: Database, run: RunRecord) -> TrainedPoints:
+    """Return the newest runs that were trained at one whole width each, the highest width first.
 
-    They are succeeded experiments of the same model and evaluation setting, without bit policy and
-    layer map; the run itself and the one it builds on are not among them.
+    They are succeeded experiments of the same model and evaluation setting that round and learn as
+    the run does, without bit policy and layer map; the run itself and the one it builds on are not
+    among them.
+
+    Args:
+        database: Where they are stored.
+        run: A training run, or an evaluation of its maps.
     """
     query = (
-        select(Run)
+        select(Run.id, Run.name, Run.spec)
         .where(
             Run.kind == "experiment",
             Run.state == "succeeded",
             Run.baseline_key == run.baseline_key,
             Run.id.not_in([run.id, run.parent_id or run.id]),
         )
-        .order_by(Run.id)
+        .order_by(Run.id.desc())
     )
     with database.reading() as session:
-        found = list(_iter_points(session, session.scalars(query)))
-    return tuple(sorted(found, key=lambda point: (-point.bits, point.run_id)))
+        kept, num_left_out = _choose(session.execute(query), run.spec)
+        final = select(Score).where(Score.run_id.in_(kept), Score.phase == "final")
+        rows = session.scalars(final.order_by(Score.benchmark, Score.metric))
+        scores = [to_record(ScoreRecord, row) for row in rows]
+    points = (
+        replace(point, scores=tuple(score for score in scores if score.run_id == point.run_id))
+        for point in kept.values()
+    )
+    ordered = sorted(points, key=lambda point: (-point.bits, point.run_id))
+    return TrainedPoints(tuple(ordered), num_left_out)
 
 
 def add_map_scores(session: Session, run_id: int, scores: Sequence[MapScored]) -> None:
@@ -105,24 +135,22 @@ def add_map_scores(session: Session, run_id: int, scores: Sequence[MapScored]) -
         upsert(session, MapScore, [{"run_id": run_id, **vars(score)}], key=SCORE_KEY)
 
 
-def find_trained_bits(spec: Mapping[str, Any]) -> int | None:
-    """Return the one width that a run was trained at; None where there are several or none."""
-    training, quantizer = spec["training"], spec["quantizer"]
-    if training["method"] == "none":
-        return None
-    if quantizer["grid"] == "float":
-        return BITS_UNQUANTIZED
-    policy = training.get("bit_policy", {}).get("policy", "fixed")
-    bits = quantizer["bits"]
-    is_one = policy == "fixed" and not quantizer.get("layer_bits") and bits == int(bits)
-    return int(bits) if is_one else None
-
-
-def _iter_points(session: Session, runs: Iterable[Run]) -> Iterator[TrainedPoint]:
-    for run in runs:
-        bits = find_trained_bits(run.spec)
-        if bits is not None:
-            query = select(Score).where(Score.run_id == run.id, Score.phase == "final")
-            rows = session.scalars(query.order_by(Score.benchmark, Score.metric))
-            scores = tuple(to_record(ScoreRecord, row) for row in rows)
-            yield TrainedPoint(run.id, run.name, bits, scores)
+def _choose(
+    runs: Iterable[Row[int, str, dict[str, Any]]], spec: dict[str, Any]
+) -> tuple[dict[int, TrainedPoint], int]:
+    """Take the first comparable runs of each width, and count the others; scores come later."""
+    at: dict[int, str] = {}
+    kept: dict[int, TrainedPoint] = {}
+    seen: Counter[int] = Counter()
+    for run_id, name, own in runs:
+        bits = find_width(own)
+        if bits is None:
+            continue
+        if bits not in at:
+            at[bits] = describe_at(spec, bits)
+        if describe_at(own, bits) != at[bits]:
+            continue
+        seen[bits] += 1
+        if seen[bits] <= POINTS_PER_WIDTH:
+            kept[run_id] = TrainedPoint(run_id, name, bits, (), write_summary(own))
+    return kept, seen.total() - len(kept)
