@@ -198,6 +198,7 @@ def _cyclic_curves(steps: int = 96) -> Iterator[Event]:
         for step in range(1, 11):
             fall = 0.02 * step * (bits >= 4)
             yield MetricPoint(f"range_test/loss_{bits}bit", step, 9.0 / bits - fall)
+    yield MetricPoint("range_test/lowest_bits", 1, 4)
     for step in range(1, steps + 1):
         share = (step % 12) / 12
         bits = round(4 + 2 * (1 - math.cos(math.pi * share)))

@@ -22,6 +22,7 @@ TRIAL_PIXELS = 640
 _GAP = 0.09
 _WEIGHTS = {text.LOSS_AXIS: 2.2, text.TRIAL_AXIS: 1.2}
 _BITS = "train/bits"
+_LOWEST_BITS = "range_test/lowest_bits"
 _OF_WIDTH = re.compile(r"(?P<kind>.+/loss)_(?P<bits>\d+)bit")
 _BITS_AXIS = "y9"
 _KINDS = ("loss", "learning_rate", "tokens_per_second")
@@ -88,9 +89,9 @@ def read_curves(run: RunRecord, series: Sequence[MetricSeries]) -> TrainingCurve
         if curves:
             above = bits if kind == "loss" and bits and len(set(bits.values)) > 1 else None
             panels.append(Panel(title, curves, can_be_log, above))
-    has_trial = any(panel.is_trial for panel in panels)
-    trial = text.TRIAL_FOUND.format(bits=f"{min(bits.values):g}") if has_trial and bits else ""
-    return TrainingCurves(tuple(panels), _write_note(panels), _explain_empty(run), trial)
+    return TrainingCurves(
+        tuple(panels), _write_note(panels), _explain_empty(run), _tell_trial(drawn)
+    )
 
 
 def draw(curves: TrainingCurves, *, log_scale: bool) -> dict[str, Any]:
@@ -233,6 +234,12 @@ def _annotate(note: str, bottom: float) -> dict[str, Any]:
         "yanchor": "bottom",
         "font": {"size": 11},
     }
+
+
+def _tell_trial(series: Sequence[MetricSeries]) -> str:
+    """Say which width a range test chose, by its own word; the training may not have begun."""
+    found = next((each for each in series if each.key == _LOWEST_BITS), None)
+    return "" if found is None else text.TRIAL_FOUND.format(bits=f"{found.values[-1]:g}")
 
 
 def _write_note(panels: Sequence[Panel]) -> str:

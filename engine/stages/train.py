@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.events import FileWritten, Logged, RanksChosen
+from engine.events import FileWritten, Logged, MetricPoint, RanksChosen
 from engine.initialize.catalogue import Installed
 from engine.layers.bit_maps import own_map
 from engine.layers.layer_map import apply_map
@@ -16,6 +16,7 @@ from engine.specs.bit_policy import CyclicBits
 from engine.teacher.cache import make_key
 from engine.training.batches import batch_size
 from engine.training.bit_policy import BitPolicy, build_bit_policy
+from engine.training.curves import LOWEST_BITS
 from engine.training.learner import Learner, Part
 from engine.training.loop import Place, train
 from engine.training.range_report import REPORT_FILE, RangeReport, find_report, write_report
@@ -59,6 +60,7 @@ def train_layers(
             spec.quantizer,
             total_steps=learner.total_steps,
             seed=spec.seed,
+            trains_unrounded=spec.trains_unrounded,
         )
     if bits is not None and isinstance(bits.spec, CyclicBits) and bits.spec.range_test:
         found = _test_range(
@@ -103,6 +105,7 @@ def _test_range(
             )
         write_report(path, report)
     session.listener(FileWritten("report", REPORT_FILE))
+    session.listener(MetricPoint(LOWEST_BITS, 1, report.lowest))
     session.listener(_describe(report, session.spec.bits))
     return report.lowest
 

@@ -121,7 +121,8 @@ def test_a_range_test_stands_below_with_its_own_steps(filled: Filled) -> None:
     """The trial's losses share no step with the training's, and what they led to is said."""
     run = runs.get_run(filled.services.database, filled.samples.qat)
     trial = [make("range_test/loss_3bit", 5, 5), make("range_test/loss_4bit", 5, 4)]
-    curves = read_curves(run, [*trial, make("train/loss", 3, 2), make("train/bits", 4, 5)])
+    training = [make("train/loss", 3, 2), make("train/bits", 5, 6)]
+    curves = read_curves(run, [*trial, make("range_test/lowest_bits", 4), *training])
     figure = draw(curves, log_scale=False)
     layout = figure["layout"]
     tried = [trace for trace in figure["data"] if trace["xaxis"] == "x2"]
@@ -131,3 +132,10 @@ def test_a_range_test_stands_below_with_its_own_steps(filled: Filled) -> None:
     sentence = text.TRIAL_FOUND.format(bits=4)
     assert [note["text"] for note in layout["annotations"]] == [sentence]
     assert sentence in figure["meta"]["aria"]
+
+
+def test_only_a_range_test_says_where_cycles_begin(filled: Filled) -> None:
+    """The lowest width among logged steps is no finding: an untold one is left out."""
+    run = runs.get_run(filled.services.database, filled.samples.qat)
+    trial, bits = make("range_test/loss_3bit", 5, 5), make("train/bits", 5, 6)
+    assert read_curves(run, [trial, make("train/loss", 3, 2), bits]).trial == ""

@@ -64,6 +64,8 @@ def test_cycles_begin_at_the_width_of_the_range_test(room: Room) -> None:
     ]
     report = json.loads((room.folder / "cyclic" / REPORT).read_text())
     assert f"cycles begin at {report['lowest']} bits" in tell(events)
+    lowest = [e for e in events if isinstance(e, MetricPoint) and e.key == "range_test/lowest_bits"]
+    assert [(point.step, point.value) for point in lowest] == [(1, report["lowest"])]
     widths = [e.value for e in events if isinstance(e, MetricPoint) and e.key == "train/bits"]
     assert widths[0] == report["lowest"]
     assert min(widths) >= report["lowest"]

@@ -14,7 +14,7 @@ from engine.events import Event, FileWritten, MetricPoint, Progressed
 from engine.layers.layer_map import apply_map
 from engine.layers.rank_groups import group_adapters
 from engine.layers.weight_ranges import UniformRanges
-from engine.specs import ElasticLoraAdapter, LoraBankAdapter
+from engine.specs import ElasticLoraAdapter, LoraBankAdapter, NoAdapter
 from engine.specs.bit_policy import CurriculumBits, CyclicBits, RandomBits, SwitchableBits
 from engine.training.rank_policy import RankPolicy
 from engine.training.widths_and_ranks import choose_configurations
@@ -59,6 +59,23 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
     return found.keys() == expected.keys() and all(
         torch.equal(value, expected[name]) for name, value in found.items()
     )
+
+
+@pytest.mark.parametrize("order", ["high-to-low", "low-to-high", "sandwich"])
+def test_without_adapters_16_bits_teaches_the_others(tmp_path: Path, order: str) -> None:
+    """Ranges of the lower widths learn from the float model, which itself has no loss."""
+    policy = SwitchableBits(widths=(16, 5, 3), order=order)
+    tiny = make(tmp_path, policy, adapter=NoAdapter())
+    before = tiny.trained()
+    found = tiny.train(make_spec(bit_policy=policy, objective="task"), tmp_path / "run")
+    keys = {event.key for event in found if isinstance(event, MetricPoint)}
+    assert {"train/loss_5bit", "train/loss_3bit"} <= keys
+    assert "train/loss_16bit" not in keys
+    assert all(not torch.equal(value, before[name]) for name, value in tiny.trained().items())
+    alone = make(tmp_path, policy, adapter=NoAdapter())
+    apart = policy.model_copy(update={"cascade_weight": 0.0})
+    alone.train(make_spec(bit_policy=apart, objective="task"), tmp_path / "alone")
+    assert not same(alone.trained(), tiny.trained())
 
 
 @pytest.mark.parametrize("placement", ["absorbed", "parallel"])
@@ -159,7 +176,16 @@ def test_curves_show_each_width_of_a_switchable_step(tmp_path: Path) -> None:
     widths = [curve(events, f"train/loss_{width}bit") for width in (5, 4, 3)]
     for step, loss in curve(events, "train/loss").items():
         assert loss == pytest.approx(sum(each[step] for each in widths) / 3)
-    assert curve(events, "train/bits") == {2: 4.0, 4: 4.0, 6: 4.0}
+    assert curve(events, "train/bits") == {1: 4.0, 2: 4.0, 4: 4.0, 6: 4.0}
+
+
+def test_every_change_of_the_width_is_a_point_however_seldom_is_logged(tmp_path: Path) -> None:
+    """Of a cycle no width is left out where the loss is logged every third step only."""
+    policy = CyclicBits(lowest=3, highest=6, num_cycles=2)  # three steps a cycle: 3, 4, 5
+    spec = make_spec(bit_policy=policy, logging_steps=3)
+    events = make(tmp_path, policy).train(spec, tmp_path)
+    assert list(curve(events, "train/loss")) == [3, 6]
+    assert curve(events, "train/bits") == {1: 3, 2: 4, 3: 5, 4: 3, 5: 4, 6: 5}
 
 
 def test_other_policies_have_the_mean_width_alone(tmp_path: Path) -> None:
