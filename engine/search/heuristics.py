@@ -48,7 +48,8 @@ def lowest_loss(history: RankHistory, *, num_lowest: int = NUM_LOWEST) -> tuple[
     """Return the configurations with the lowest mean training loss, the lowest first.
 
     In a large space each was sampled once, so this is much the luckiest batch, and late ones: worth
-    evaluating, not worth trusting. Losses that are no number count for nothing.
+    evaluating, not worth trusting. Losses that are no number count for nothing: a run that trains
+    several widths has such at those its scores are not of.
     """
     losses: dict[Ranks, list[float]] = defaultdict(list)
     for ranks, loss in zip(history.ranks, history.losses, strict=True):

@@ -6,6 +6,7 @@ Written beside a run's result, so that a later search can start from it. No torc
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ class RankHistory:
         rank_space: Ranks a group may have, the largest first.
         ranks: One configuration per optimizer step, G ranks each; where a step trained several, the
             one that was drawn.
-        losses: Mean training loss of each step at that configuration.
+        losses: Mean training loss of each step at that configuration and at the widths the run's
+            scores are of; NaN where the step trained other widths alone.
     """
 
     groups: tuple[str, ...]
@@ -49,7 +51,8 @@ def save_history(path: Path, history: RankHistory) -> None:
     Raises:
         StorageError: When it cannot be written.
     """
-    write_text(path, json.dumps({"format": FORMAT, **asdict(history)}))
+    losses = [loss if math.isfinite(loss) else None for loss in history.losses]
+    write_text(path, json.dumps({"format": FORMAT, **asdict(history), "losses": losses}))
 
 
 def load_history(path: Path) -> RankHistory:
@@ -66,7 +69,7 @@ def load_history(path: Path) -> RankHistory:
             groups=tuple(values["groups"]),
             rank_space=tuple(values["rank_space"]),
             ranks=tuple(tuple(ranks) for ranks in values["ranks"]),
-            losses=tuple(values["losses"]),
+            losses=tuple(math.nan if loss is None else loss for loss in values["losses"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error

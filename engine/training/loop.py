@@ -29,7 +29,7 @@ from engine.training.parameter_groups import (
     named_trainables,
 )
 from engine.training.rank_policy import RankPolicy
-from engine.training.sampled_ranks import SampledRanks
+from engine.training.sampled_ranks import SampledRanks, find_own_loss
 from engine.training.step import StepRunner, rounded_once
 from engine.training.widths_and_ranks import choose_configurations
 
@@ -99,7 +99,7 @@ def train(
             began = time.perf_counter()
             result = runner.run(microbatches, trained)
             seconds = time.perf_counter() - began
-            sampled.note(step, result.losses[-1])
+            sampled.note(step, find_own_loss(layers, trained, result.losses))
             is_logged = step % spec.logging_steps == 0 or step == total
             values: dict[str, float] = {}
             if is_logged:

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from engine.events import RanksSampled
+from engine.layers.rounded_weight import RoundedWeight
 from engine.search.rank_history import RankHistory
 from engine.search.spaces import Ranks
+from engine.training.configuration import Configuration
 from engine.training.rank_policy import RankPolicy
+
+
+def find_own_loss(
+    layers: Mapping[str, RoundedWeight], trained: Sequence[Configuration], losses: Sequence[float]
+) -> float:
+    """Return the loss of a step's last configuration at the widths the run's scores are of.
+
+    Losses at other widths say more of the width than of the ranks, and a search chooses ranks for
+    these. NaN where the step trained none at them.
+    """
+    own = [
+        loss
+        for each, loss in zip(trained, losses, strict=True)
+        if all(
+            setting.bits in (None, layers[name].own_bits) for name, setting in each.settings.items()
+        )
+    ]
+    return own[-1] if own else math.nan
 
 
 @dataclass
@@ -18,7 +40,7 @@ class SampledRanks:
 
     Attributes:
         policy: How ranks are chosen; None for adapters of one rank.
-        losses: Loss of each step's last configuration.
+        losses: Of each step, from `find_own_loss`.
         counts: Steps in which a group was trained at a rank.
     """
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
 from engine.errors import SpecError
 from engine.search.heuristics import find_named, list_starts, lowest_loss, most_frequent
-from engine.search.rank_history import RankHistory
+from engine.search.rank_history import RankHistory, load_history, save_history
 from tests.engine.search.landscapes import make_space
 
 SPACE = make_space(2)
@@ -67,3 +69,13 @@ def test_a_history_of_other_groups_is_refused() -> None:
     """A history that belongs to another run is no start."""
     with pytest.raises(SpecError, match="other groups or ranks"):
         list_starts(make_space(3), HISTORY)
+
+
+def test_a_history_is_read_back_with_its_gaps(tmp_path: Path) -> None:
+    """A loss that is no number is written as none, in JSON that anything reads."""
+    path = tmp_path / "history.json"
+    save_history(path, HISTORY)
+    assert json.loads(path.read_text(), parse_constant=pytest.fail)["losses"][3] is None
+    found = load_history(path)
+    assert found.ranks == HISTORY.ranks
+    assert lowest_loss(found) == lowest_loss(HISTORY)

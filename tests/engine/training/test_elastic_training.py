@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from torch import Tensor
 from engine.errors import Cancelled
 from engine.events import Event, FileWritten, MetricPoint, Progressed, RanksSampled
 from engine.layers.rank_groups import group_adapters
+from engine.search.heuristics import lowest_loss
 from engine.search.rank_history import load_history
 from engine.specs import ElasticLoraAdapter
+from engine.specs.bit_policy import RandomBits, SwitchableBits
 from engine.training.batches import Microbatch, iter_steps
 from engine.training.configuration import Configuration
 from engine.training.parameter_groups import build_optimizer, build_scheduler
 from engine.training.rank_policy import RankPolicy
 from engine.training.step import StepRunner
-from tests.engine.tiny_layers import lora
+from tests.engine.tiny_layers import integer, lora
 from tests.engine.training.tiny_training import Tiny, make_spec, make_training
 
 SPACE = (4, 3, 1)
@@ -213,3 +216,41 @@ def test_the_history_tells_what_was_sampled(tmp_path: Path) -> None:
     assert len(sampled) == STEPS
     assert sampled[-1].counts == history.count_ranks()
     assert all(sum(row) == STEPS for row in sampled[-1].counts)
+
+
+@pytest.mark.parametrize("order", ["high-to-low", "low-to-high"])
+@pytest.mark.parametrize("rank_policy", ["uniform", "sandwich"])
+def test_the_history_of_several_widths_is_the_own_width_s(
+    tmp_path: Path, order: Any, rank_policy: Any
+) -> None:
+    """Whichever width comes last, the losses are those of the drawn ranks at the reported width."""
+    histories = []
+    for widths in ((8, 3), (3,)):
+        folder, spec = tmp_path / str(widths), elastic(rank_policy=rank_policy)
+        tiny = make_training(
+            folder, steps=1, adapter=spec, quantizer=integer(bits=3), widths=widths
+        )
+        bits = SwitchableBits(widths=widths, order=order, cascade_weight=0)
+        policy = RankPolicy(group_adapters(tiny.layers, spec), spec, seed=3)
+        tiny.train(make_spec(bit_policy=bits), folder, policy=policy)
+        histories.append(load_history(folder / "rank-history.json"))
+    assert histories[0] == histories[1]
+
+
+def test_ranks_are_compared_at_the_own_width_alone(tmp_path: Path) -> None:
+    """Steps at other widths have no loss in the history, and none of them has the lowest."""
+    spec = elastic(rank_policy="uniform", grouping="layer")
+    tiny = make_training(
+        tmp_path, steps=STEPS, adapter=spec, quantizer=integer(bits=2), widths=(8, 2)
+    )
+    training = make_spec(bit_policy=RandomBits(widths=(8, 2)))
+    policy = RankPolicy(group_adapters(tiny.layers, spec), spec, seed=3)
+    tiny.train(training, tmp_path, policy=policy)
+    bits = tiny.bit_policy(training)
+    assert bits is not None
+    at_own = [bits.mean_bits(step) == 2 for step in range(1, STEPS + 1)]
+    history = load_history(tmp_path / "rank-history.json")
+    assert 0 < sum(at_own) < STEPS
+    assert [math.isfinite(loss) for loss in history.losses] == at_own
+    own = {ranks for ranks, counts in zip(history.ranks, at_own, strict=True) if counts}
+    assert set(lowest_loss(history)) == own
