@@ -33,6 +33,7 @@ from engine.specs import (
     Subject,
 )
 from engine.specs.quantizer import find_measured_mixing
+from engine.specs.subject import HEADS_TRAINED_WHOLE
 
 INTERPRETER_BYTES = 400_000_000
 FLOAT32_BYTES = 4
@@ -107,7 +108,7 @@ def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
 
 def _count_head(spec: Subject, shapes: ModelShapes) -> int:
     """Return the weights of a head that is trained whole: what follows the blocks unrounded."""
-    if spec.model.head not in ("classification", "span-qa"):
+    if spec.model.head not in HEADS_TRAINED_WHOLE:
         return 0
     rounded = {layer.name for layer in list_quantized(spec, shapes)}
     return sum(

@@ -49,7 +49,7 @@ def find_training(spec: Subject) -> QatTraining | None:
 
 def count_passes(spec: Subject, training: QatTraining) -> Passes:
     """Count the configurations of a step: its widths, each at all of its ranks."""
-    widths, ranks = _count_widths(training.bit_policy), _count_ranks(spec)
+    widths, ranks = _count_widths(spec, training.bit_policy), _count_ranks(spec)
     return Passes(widths.trained * ranks, widths.asked * ranks, widths.followed * ranks)
 
 
@@ -92,16 +92,18 @@ def trains_through_rounding(spec: Subject) -> bool:
     return is_absorbed or has_ranges
 
 
-def _count_widths(policy: BitPolicySpec) -> Passes:
-    """Count the widths of a step."""
+def _count_widths(spec: Subject, policy: BitPolicySpec) -> Passes:
+    """Count the widths of a step; one at which nothing trains is only asked."""
     if not isinstance(policy, SwitchableBits):
         return Passes(1, 0, 0)
     count, is_followed = len(policy.widths), bool(policy.cascade_weight)
     if policy.order == "one-after-another":  # the first follows none, the last all others
         return Passes(1, (count - 1) / 2 * is_followed, (count - 1) * is_followed)
-    trained = min(count, SANDWICH_PASSES) if policy.order == "sandwich" else count
-    followed = (trained - 1) * is_followed
-    return Passes(trained, followed if policy.order == "low-to-high" else 0, followed)
+    chosen = min(count, SANDWICH_PASSES) if policy.order == "sandwich" else count
+    untrained = int(BITS_UNQUANTIZED in policy.widths and not spec.trains_unrounded)
+    followed = (chosen - 1) * is_followed
+    asked = followed if policy.order == "low-to-high" else untrained * is_followed
+    return Passes(chosen - untrained, asked, followed)
 
 
 def _count_ranks(spec: Subject) -> int:

@@ -131,7 +131,10 @@ class SwitchableBits(Spec):
         "Train several widths at once, so that the model can be served at any of them; lower "
         "widths follow the higher ones.",
     )
-    widths: Widths = widths_option((8, 6, 4), "Widths to train, one per line.")
+    widths: Widths = widths_option(
+        (8, 6, 4),
+        "Widths to train, one per line; 16 is followed alone where nothing trains unrounded.",
+    )
     order: SwitchOrder = option(
         "high-to-low",
         "Order",

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from engine.errors import Problem
 from engine.specs.adapter import LoraBankAdapter
-from engine.specs.bit_policy import BitPolicySpec, FixedBits
+from engine.specs.bit_policy import BitPolicySpec, FixedBits, SwitchableBits
 from engine.specs.initialization import MinimalError, RoundToNearest
 from engine.specs.layer_bits import read_layer_bits
-from engine.specs.quantizer import FloatQuantizer, WeightQuantizer
+from engine.specs.quantizer import BITS_UNQUANTIZED, FloatQuantizer, WeightQuantizer
 from engine.specs.states import FloatCache
 from engine.specs.subject import Subject
 from engine.specs.training import QatTraining
@@ -75,9 +75,21 @@ def _iter_policy_conflicts(
             f"the bit policy {policy.policy} sets the width of every layer; leave it empty, or use "
             "training.bit_policy.policy fixed",
         )
+    if BITS_UNQUANTIZED in widths and not spec.trains_unrounded and not _only_asks(policy):
+        yield Problem(
+            "training.bit_policy.widths",
+            "nothing trains at 16 bits without an adapter, and this policy gives it steps of its "
+            "own; leave 16 out, choose adapter.kind lora, or let switchable widths follow it in "
+            "every step (order high-to-low)",
+        )
     if not isinstance(spec.initialization, RoundToNearest | MinimalError) and len(widths) > 1:
         yield Problem(
             "initialization.method",
             f"{spec.initialization.method} starts a model at one width, and {listed} are trained; "
             "use round-to-nearest or minimal-error, or training.bit_policy.policy fixed",
         )
+
+
+def _only_asks(policy: BitPolicySpec) -> bool:
+    """Whether a width that nothing trains at is a teacher of the others in every step."""
+    return isinstance(policy, SwitchableBits) and policy.order != "one-after-another"

@@ -17,6 +17,8 @@ from engine.specs.quantizer import BITS_UNQUANTIZED, FloatQuantizer, QuantizerSp
 from engine.specs.training import NoTraining, QatTraining, TrainingSpec
 
 SCHEMA_VERSION = 1
+HEADS_TRAINED_WHOLE = ("classification", "span-qa")
+"""Heads that are trained as they are; others came with the model and stay."""
 
 
 class Subject(Spec):
@@ -56,6 +58,11 @@ class Subject(Spec):
         """The widths its bit policy trains, the highest first; empty where widths stay fixed."""
         training = self.training
         return training.bit_policy.list_widths() if isinstance(training, QatTraining) else ()
+
+    @property
+    def trains_unrounded(self) -> bool:
+        """Whether anything trains at 16 bits: adapters, or a head that is trained whole."""
+        return not isinstance(self.adapter, NoAdapter) or self.model.head in HEADS_TRAINED_WHOLE
 
     @property
     def training_task(self) -> TaskData | None:

@@ -25,7 +25,7 @@ from engine.specs.bit_policy import (
     Scope,
     SwitchableBits,
 )
-from engine.specs.quantizer import WeightQuantizer
+from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
 from engine.training.configuration import Configuration, Settings
 
 STREAM = 0x42495453
@@ -57,6 +57,7 @@ class BitPolicy:
         sizes: Weights of each group.
         total_steps: Optimizer steps of the whole training.
         seed: Seed of the draws.
+        only_followed: Widths at which nothing trains: higher ones that others follow.
     """
 
     spec: BitPolicySpec
@@ -65,6 +66,7 @@ class BitPolicy:
     sizes: tuple[int, ...]
     total_steps: int
     seed: int
+    only_followed: tuple[int, ...] = ()
 
     def choices(self, step: int) -> tuple[Choice, ...]:
         """Return the widths that step `step` (from 1) trains, one choice after another."""
@@ -108,10 +110,11 @@ class BitPolicy:
         return Configuration(settings, None, follows, choice.trains_head)
 
     def _switch(self, spec: SwitchableBits, step: int) -> tuple[Choice, ...]:
-        """Return the widths of a switchable step, each with those it follows.
+        """Return the widths that a switchable step trains, each with those it follows.
 
         Of a sandwich (Yu and Huang 2019, arXiv:1903.05134) the drawn width lies between the highest
-        and the lowest, which are trained anyway; with two widths there is none. Of widths trained
+        and the lowest, which are trained anyway; with two widths there is none. A width at which
+        nothing trains is no choice, and is followed like one. Of widths trained
         one after another only the first moves a head, which all share: were it to move on, as it
         does in QaLoF's published code, the widths that are finished would no longer fit it.
         """
@@ -126,6 +129,7 @@ class BitPolicy:
         choices = [
             self._everywhere(width, trained[:place] if spec.cascade_weight else ())
             for place, width in enumerate(trained)
+            if width not in self.only_followed
         ]
         return tuple(reversed(choices) if spec.order == "low-to-high" else choices)
 
@@ -170,8 +174,17 @@ def build_bit_policy(
     *,
     total_steps: int,
     seed: int,
+    trains_unrounded: bool = True,
 ) -> BitPolicy | None:
     """Build the policy of a model's layers; None where their widths stay fixed.
+
+    Args:
+        spec: The policy.
+        layers: The model's.
+        quantizer: By whose rules inputs and cache follow the widths.
+        total_steps: Optimizer steps of the whole training.
+        seed: Seed of the draws.
+        trains_unrounded: Whether anything trains at 16 bits.
 
     Raises:
         SpecError: When there are too few steps for the cycles or widths that are asked for.
@@ -191,6 +204,7 @@ def build_bit_policy(
         tuple(sum(layers[name].weight.numel() for name in names) for names in members.values()),
         total_steps,
         seed,
+        only_followed=() if trains_unrounded else (BITS_UNQUANTIZED,),
     )
 
 

@@ -55,7 +55,8 @@ def carried_out(spec: ExperimentSpec) -> tuple[int, int, int]:
     assert training is not None
     policy = training.bit_policy
     maps = {width: {"layer": LayerSetting(bits=width)} for width in policy.list_widths()}
-    real = BitPolicy(policy, maps, (("layer",),), (1,), STEPS, seed=1)
+    only_followed = () if spec.trains_unrounded else (16,)
+    real = BitPolicy(policy, maps, (("layer",),), (1,), STEPS, seed=1, only_followed=only_followed)
     trained = asked = most = 0
     for step in range(1, STEPS + 1):
         configurations = real.configurations(step)
@@ -86,6 +87,18 @@ def test_passes_are_those_of_the_training(order: str, weight: float) -> None:
     assert (work.train_tokens, work.asked_tokens) == tuple(
         tokens * each for each in carried_out(spec)[:2]
     )
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+@pytest.mark.parametrize("order", ["high-to-low", "low-to-high", "sandwich"])
+def test_a_width_that_nothing_trains_at_is_only_asked(order: str, weight: float) -> None:
+    """Without adapters 16 bits counts as a teacher's pass, or as none where nobody follows."""
+    policy = {"policy": "switchable", "widths": [16, 8, 6, 4], "order": order}
+    spec = spec_of(policy=policy | {"cascade_weight": weight}, adapter="none")
+    training = find_training(spec)
+    assert training is not None
+    passes = count_passes(spec, training)
+    assert (STEPS * passes.trained, STEPS * passes.asked, passes.followed) == carried_out(spec)
 
 
 @pytest.mark.parametrize(

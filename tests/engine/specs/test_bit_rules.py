@@ -8,6 +8,13 @@ from engine.errors import SpecError
 from engine.specs import resolve
 
 POLICY = ("training.method=qat", "training.bit_policy.policy=switchable")
+HEAD = (
+    "model.head=classification",
+    "training.data.kind=task",
+    "training.data.task=sst2",
+    "training.objective=task",
+    "evaluation.divergence=false",
+)
 
 
 def problems_of(*overrides: str) -> dict[str, str]:
@@ -42,6 +49,26 @@ def test_policies() -> None:
     assert found["quantizer.bits"].startswith("5 is not among the trained widths 8, 6, 4; give")
     assert "leave it empty, or use training.bit_policy.policy" in found["quantizer.layer_bits"]
     assert found["initialization.method"].startswith("loftq starts a model at one width, and 8, 6")
+
+
+BY_TURNS = (
+    ("random",),
+    ("curriculum",),
+    ("switchable", "training.bit_policy.order=one-after-another"),
+)
+
+
+@pytest.mark.parametrize("policy", BY_TURNS, ids=lambda policy: policy[0])
+def test_a_turn_of_16_bits_needs_something_to_train(policy: tuple[str, ...]) -> None:
+    """Without an adapter 16 bits has no step of its own; it may be followed, or have a head."""
+    widths = ("training.method=qat", "training.bit_policy.widths=[16,8,4]", "adapter.kind=none")
+    asked = (*widths, f"training.bit_policy.policy={policy[0]}", *policy[1:])
+    found = problems_of(*asked)
+    assert found["training.bit_policy.widths"].startswith("nothing trains at 16 bits without an")
+    taught = (*POLICY, "training.bit_policy.order=sandwich", widths[1])
+    for other in (("adapter.kind=lora",), HEAD, taught):
+        spec = resolve({"preset": "rtn"}, (*asked, *other)).spec
+        assert spec.trained_widths == (16, 8, 4)
 
 
 @pytest.mark.parametrize("policy", ["switchable", "random", "curriculum"])

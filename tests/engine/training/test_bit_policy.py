@@ -25,12 +25,16 @@ def layers() -> Any:
     return quantize(make_llama(), integer(bits=4), widths=tuple(range(8, 1, -1)))
 
 
-def policy_of(layers: Any, name: str, *, steps: int = 12, seed: int = 5, **values: Any) -> Any:
+def policy_of(
+    layers: Any, name: str, *, steps: int = 12, seed: int = 5, adapted: bool = True, **values: Any
+) -> Any:
     """Return a policy over the tiny Llama's layers."""
     if name not in ("cyclic", "fixed"):
         values = {"widths": WIDTHS} | values
     spec: Any = TypeAdapter(BitPolicySpec).validate_python({"policy": name} | values)
-    return build_bit_policy(spec, layers, integer(bits=4), total_steps=steps, seed=seed)
+    return build_bit_policy(
+        spec, layers, integer(bits=4), total_steps=steps, seed=seed, trains_unrounded=adapted
+    )
 
 
 def widths_of(policy: BitPolicy, step: int) -> list[int | None]:
@@ -46,6 +50,19 @@ def bits_of(configuration: Configuration) -> list[int | None]:
 def test_fixed_widths_have_no_policy(layers: Any) -> None:
     """A training at the quantizer's own widths applies no layer map at all."""
     assert policy_of(layers, "fixed") is None
+
+
+@pytest.mark.parametrize("order", ["high-to-low", "low-to-high", "sandwich"])
+def test_a_width_without_anything_to_train_is_followed_alone(layers: Any, order: str) -> None:
+    """Without adapters 16 bits is what the others follow, and no configuration of its own."""
+    values = {"widths": (16, 6, 4), "order": order}
+    whole = policy_of(layers, "switchable", **values)
+    policy = policy_of(layers, "switchable", adapted=False, **values)
+    expected = [each for each in whole.configurations(1) if each.width != 16]
+    assert [each.width for each in expected] in ([6, 4], [4, 6])
+    assert list(policy.configurations(1)) == expected
+    assert all({setting.bits for setting in each.follows[0].values()} == {16} for each in expected)
+    assert policy.mean_bits(1) == 5
 
 
 def test_high_to_low_and_low_to_high_train_every_width(layers: Any) -> None:

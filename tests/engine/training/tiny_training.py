@@ -22,7 +22,7 @@ from engine.training.batches import TrainingData
 from engine.training.bit_policy import BitPolicy, build_bit_policy
 from engine.training.learner import LanguageLearner
 from engine.training.loop import Place, train
-from engine.training.parameter_groups import named_trainables
+from engine.training.parameter_groups import list_adapters, named_trainables
 from engine.training.rank_policy import RankPolicy
 from tests.engine.tiny_layers import integer, lora, quantize, some_tokens
 from tests.tiny_models import make_llama
@@ -78,6 +78,7 @@ class Tiny:
             self.quantizer,
             total_steps=self.data.total_steps,
             seed=self.data.seed,
+            trains_unrounded=bool(list_adapters(self.layers)),
         )
 
     def trained(self) -> dict[str, Tensor]:
