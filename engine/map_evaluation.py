@@ -100,10 +100,10 @@ class _Trained:
 
     @property
     def num_units(self) -> int:
-        """Windows, questions and attacked texts of each map."""
+        """Windows and questions of each map; its attack counts as many as it costs."""
         if not isinstance(self.found, RestoredHead):
             return len(self.found.text.windows) + self.found.loaded.benchmarks.num_questions
-        attacked = 0 if self.attack is None else len(self.attack.texts.examples)
+        attacked = 0 if self.attack is None else self.attack.num_units
         return self.found.loaded.family.num_questions + attacked
 
     def measure(self, session: Session) -> None:
@@ -228,7 +228,7 @@ class _MapListener:
     """Hands on what is measured at one map, under its name.
 
     Attributes:
-        units_before: Windows and questions of the maps before it.
+        units_before: Units of the maps before it.
         total: Of all maps.
     """
 

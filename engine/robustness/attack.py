@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,8 @@ def attack_classifier(
         spec: How to attack.
         reference: The 16-bit model that judges similarity and fluency.
         seed: Of everything random.
-        progress: Told of texts done and in all.
+        progress: Told of gradient steps done and in all, each counted once for every text that is
+            in it; texts that are misread already need none.
     """
     with _frozen(victim.model):
         classes = victim.read([example.texts for example in texts])
@@ -109,12 +111,14 @@ def attack_classifier(
         editable = list_editable(victim, texts)
         rarity = rarities([each.tokens for each in editable])
         open_ = [each for each in editable if found[each.place].clean_right and each.columns]
-        done = len(texts) - len(open_)
-        progress(done, len(texts))
+        steps = _Steps(progress, len(open_) * spec.num_steps)
         for members in _iter_groups(victim, open_, spec):
             group = build_group(victim, members, rarity)
             generators = [_generator(victim, seed, member.place) for member in members]
-            theta = search(victim, group, spec=spec, reference=reference, generators=generators)
+            theta = search(
+                victim, group, spec=spec, reference=reference, generators=generators,
+                stepped=partial(steps.add, len(members)),
+            )  # fmt: skip
             parts = torch.split(theta, [len(member.columns) for member in members])
             draws = [
                 _draw(part, spec.num_tries, generator)
@@ -122,9 +126,20 @@ def attack_classifier(
             ]
             for member, adversarial in _try(victim, members, draws).items():
                 found[member.place] = _succeed(victim, found[member.place], member, adversarial)
-            done += len(members)
-            progress(done, len(texts))
     return score([found[place] for place in range(len(texts))])
+
+
+class _Steps:
+    """Counts the steps of all texts, and tells of them."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+        progress(0, total)
+
+    def add(self, num_texts: int) -> None:
+        """Count a step of so many texts."""
+        self._done += num_texts
+        self._progress(self._done, self._total)
 
 
 def score(texts: Sequence[AttackedText]) -> AttackScores:

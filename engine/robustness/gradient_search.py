@@ -6,7 +6,7 @@ Texts do not touch each other: losses are summed, and Adam moves every coefficie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ def search(
     spec: GradientAttack,
     reference: Reference,
     generators: Sequence[torch.Generator],
+    stepped: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Return the coefficients of every token that may change after all steps, Θ (P, V).
 
@@ -38,6 +39,7 @@ def search(
         spec: Steps, learning rate and weights of the terms.
         reference: The judge of similarity and fluency.
         generators: One per text.
+        stepped: Called after every step.
     """
     theta = _start(victim, group, spec).requires_grad_()
     optimizer = torch.optim.Adam([theta], lr=spec.learning_rate)
@@ -49,6 +51,7 @@ def search(
         loss = objective(victim, group, texts, spec=spec, reference=reference, original=original)
         (theta.grad,) = torch.autograd.grad(loss.sum(), [theta])
         optimizer.step()
+        stepped()
     return theta.detach()
 
 

@@ -23,8 +23,11 @@ from engine.specs.attack import GradientAttack
 from engine.stages.measure import announce_score
 from engine.stages.restore import RestoredHead
 from engine.supervised.classification import Classification
+from engine.supervised.family import Progress
 
 STAGE = "attack"
+PASSES_OF_A_STEP = 2
+"""Of a sample, forward and back, in passes of a question."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,19 @@ class Attack:
     texts: Measured[Labelled]
     spec: GradientAttack
     reference: Reference
+
+    @property
+    def num_units(self) -> int:
+        """What attacking all texts costs, in questions answered: a count of passes.
+
+        Of each step's samples, read by the model and where something judges them by its 16-bit
+        self, and of the tries; that some texts need none is not known beforehand.
+        """
+        spec = self.spec
+        is_fluent = bool(spec.fluency_weight) and self.reference.language is not None
+        readers = 1 + (bool(spec.similarity_weight) or is_fluent)
+        steps = spec.num_steps * spec.num_gradient_samples * PASSES_OF_A_STEP * readers
+        return len(self.texts.examples) * (steps + spec.num_tries)
 
 
 def prepare_attack(session: Session, found: RestoredHead, spec: GradientAttack) -> Attack:
@@ -68,6 +84,8 @@ def prepare_attack(session: Session, found: RestoredHead, spec: GradientAttack) 
 def attack(session: Session, prepared: Attack, *, file_name: str, label: str) -> None:
     """Attack the model as it stands, announce the scores and write the texts.
 
+    Progress is told in the units of `Attack.num_units`, step by step.
+
     Args:
         session: The run.
         prepared: What is attacked.
@@ -79,7 +97,7 @@ def attack(session: Session, prepared: Attack, *, file_name: str, label: str) ->
     """
     installed, examples = prepared.found.installed, prepared.texts.examples
     with (
-        session.stage(STAGE, len(examples)),
+        session.stage(STAGE, prepared.num_units),
         held(installed.layers, installed.split.head_weight.dtype),
     ):
         scores = attack_classifier(
@@ -88,12 +106,23 @@ def attack(session: Session, prepared: Attack, *, file_name: str, label: str) ->
             spec=prepared.spec,
             reference=prepared.reference,
             seed=session.spec.seed,
-            progress=session.progress(STAGE),
+            progress=_scale(session.progress(STAGE), prepared.num_units),
         )
+        session.progress(STAGE)(prepared.num_units, prepared.num_units)
     for score in _iter_scores(prepared.texts, scores):
         announce_score(session, score)
     write_texts(session.workspace.folder / file_name, scores.texts, label=label)
     session.listener(FileWritten("report", file_name))
+
+
+def _scale(progress: Progress, num_units: int) -> Progress:
+    """Return what tells of the same share of this many units."""
+
+    def tell(done: int, total: int) -> None:
+        if total:
+            progress(done * num_units // total, num_units)
+
+    return tell
 
 
 def _iter_scores(measured: Measured[Labelled], scores: AttackScores) -> Iterator[ScoreMeasured]:

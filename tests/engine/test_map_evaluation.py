@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,23 @@ def test_a_map_can_round_inputs_and_cache_that_the_training_left(room: Room) -> 
     assert found["cache"] != pytest.approx(found["weights"], rel=1e-4)
 
 
+def test_a_cache_is_rounded_by_a_map_alone(room: Room) -> None:
+    """KV4 on a parent that never rounded its cache changes the scores; KV16 does not."""
+    trained = room.language(**PARENTS["static"])
+    lines = {"plain": "*=4", "whole": "*=W4KV16", "four": "*=W4KV4", "inputs": "*=W4A8"}
+    maps = [{"map": "layers", "name": name, "layer_bits": [line]} for name, line in lines.items()]
+    events = room.measure(trained, "cache", maps=maps)
+    own = own_scores(trained[1])
+    assert scores(events, "plain") == pytest.approx(own, rel=1e-6)
+    assert scores(events, "whole") == scores(events, "plain")
+    for name in ("four", "inputs"):
+        assert scores(events, name)["kl_divergence"] != pytest.approx(
+            own["kl_divergence"], rel=1e-6
+        )
+    alone = room.measure(trained, "no cache", maps=maps[:2])
+    assert scores(alone, "whole") == scores(events, "plain")
+
+
 def test_random_precision_lies_between_its_widths_and_repeats(room: Room) -> None:
     """The same seed gives the same scores; a draw of one width is that width."""
     trained = room.language(training=SWITCHABLE)
@@ -355,6 +373,20 @@ def test_a_classifier_is_attacked_at_every_map(room: Room) -> None:
         assert (told["map"], len(told["texts"])) == (label, 4)
     again = room.measure(trained, "attacked again", maps=maps, attack=ATTACK)
     assert scores(again, "random 8, 4") == scores(events, "random 8, 4")
+
+
+def test_an_attack_counts_as_many_units_as_it_costs(room: Room) -> None:
+    """In passes: 6 questions, then 4 texts of 2 steps, 2 samples there and back, and 3 tries."""
+    trained = room.head(training=SWITCHABLE)
+    plain = {**ATTACK, "similarity_weight": 0, "fluency_weight": 0}
+    for attack, texts in ((plain, 4 * (2 * 2 * 2 + 3)), (ATTACK, 4 * (2 * 2 * 4 + 3))):
+        events = room.measure(trained, f"units {texts}", maps=uniform(8, 4), attack=attack)
+        told = [event for event in events if isinstance(event, Progressed)]
+        steps = [event.done for event in told if event.stage == "maps"]
+        assert {event.total for event in told if event.stage == "maps"} == {2 * (6 + texts)}
+        assert steps == sorted(steps)
+        assert steps[-1] == 2 * (6 + texts)
+        assert max(after - before for before, after in pairwise(steps)) <= texts // 2
 
 
 @pytest.mark.parametrize(

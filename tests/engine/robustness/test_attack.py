@@ -132,11 +132,16 @@ def test_groups_make_no_difference() -> None:
 
 
 def test_progress() -> None:
-    """It is told of every text, up to all, whatever became of them."""
+    """It moves with every step of every text that is attacked; one misread already needs none."""
     victim, told = make_adder(), list[tuple[int, int]]()
     texts = adder_texts(victim)
-    attack(victim, [Labelled(texts[0].texts, 1 - texts[0].label), *texts[1:]], told=told)
-    assert told == [(1, 4), (4, 4)]
+    asked = [Labelled(texts[0].texts, 1 - texts[0].label), *texts[1:]]
+    attack(victim, asked, told=told, num_steps=3)
+    assert told == [(0, 9), (3, 9), (6, 9), (9, 9)]
+    misread = [Labelled(each.texts, 1 - each.label) for each in texts]
+    told.clear()
+    attack(victim, misread, told=told)
+    assert told == [(0, 0)]
 
 
 def test_sixteen_bits_are_the_unquantized_model() -> None:
