@@ -1,7 +1,10 @@
 """From widths to layer maps: one width everywhere, or lines that give layers their own.
 
 Inputs and cache come out by the quantizer's rules: none, a width of their own, or that of the
-weights. Ranks are left as they are. Start with `uniform_map` and `named_map`.
+weights. Where a layer's weights are at 16 bits its inputs stay unrounded unless a line gives them a
+width; a width of its own that the cache has, which is not the layer's weights, holds there as well.
+Only a uniform map of 16 bits, the original, rounds no cache either. Ranks are left as they are.
+Start with `uniform_map` and `named_map`.
 """
 
 from __future__ import annotations

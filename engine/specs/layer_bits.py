@@ -2,7 +2,8 @@
 
 A line is `PATTERN=WIDTHS`, such as `transformer.h.3.attn.c_attn=4` or `*.mlp.*=W4A8KV4`: weights,
 inputs (activations) and key-value cache in the notation of the field; what is left out follows the
-quantizer. 16 leaves a part unrounded. Start with `read_layer_bits`.
+quantizer. 16 leaves a part unrounded; inputs of weights at 16 stay as well unless the line names
+them (`W16A8`). Start with `read_layer_bits`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class LayerBits(NamedTuple):
 
     Attributes:
         weights: Of its weights.
-        inputs: Of its inputs; None where they follow the quantizer.
+        inputs: Of its inputs; None where they follow the quantizer, which leaves those of weights
+            at 16 bits alone.
         cache: Of its block's key-value cache; None where it follows the quantizer.
     """
 

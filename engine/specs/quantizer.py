@@ -104,7 +104,8 @@ class _Grid(Spec):
         "Layer map",
         "Layers with widths of their own, one LAYER=WIDTH per line; names may hold wildcards, and "
         "the last line that matches counts. W4A8KV4 gives weights, inputs and cache a width each, "
-        "16 leaves a part unrounded.",
+        "16 leaves a part unrounded, and 16 for the weights the layer's inputs too: W16A8 rounds "
+        "these alone.",
         advanced=True,
         max_length=10_000,
     )

@@ -1,7 +1,9 @@
 """How what flows through a model is rounded: inputs of layers, keys and values of the cache.
 
-Always symmetric min-max, afresh for every token, so there is nothing to calibrate or train. Start
-with `InputsSpec` and `CacheSpec`.
+Always symmetric min-max, afresh for every token, so there is nothing to calibrate or train. A layer
+at 16 bits is left out, inputs included, unless its line of a layer map gives them a width; keys and
+values are none of a layer's own, so a width of theirs holds beside such layers too. A model at 16
+bits everywhere is the original. Start with `InputsSpec` and `CacheSpec`.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def _input_granularity() -> Any:
     return option(
         "token",
         "Granularity",
-        "How many values share a scale: those of a token, or of all tokens of a pass.",
+        "How many values share a scale: those of a token, or of all tokens of a pass, with what "
+        "short rows are filled up with; results then follow from how batches are cut, too.",
         advanced=True,
     )
 
@@ -45,10 +48,13 @@ class FloatInputs(Spec):
 
 
 class FixedInputs(Spec):
-    """Inputs of one width, whatever the weights'."""
+    """Inputs of one width, whatever that of the weights; those of layers at 16 bits stay."""
 
     rounding: Literal["fixed"] = option(
-        "fixed", "Inputs", "Round the layers' inputs (activations) to a width of their own."
+        "fixed",
+        "Inputs",
+        "Round the layers' inputs (activations) to a width of their own, but for layers at 16 bits "
+        "without an A part in the layer map.",
     )
     bits: int = _fixed_bits()
     granularity: InputGranularity = _input_granularity()
@@ -70,10 +76,12 @@ class FloatCache(Spec):
 
 
 class FixedCache(Spec):
-    """Keys and values of one width."""
+    """Keys and values of one width, also those that a layer at 16 bits makes."""
 
     rounding: Literal["fixed"] = option(
-        "fixed", "KV cache", "Round keys and values to a width of their own."
+        "fixed",
+        "KV cache",
+        "Round keys and values to a width of their own, also those that a layer at 16 bits makes.",
     )
     bits: int = _fixed_bits()
     granularity: CacheGranularity = _cache_granularity()

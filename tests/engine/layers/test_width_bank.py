@@ -14,6 +14,7 @@ from engine.specs import (
     AdapterSpec,
     ExperimentSpec,
     FixedCache,
+    FixedInputs,
     IntegerQuantizer,
     LayerInputs,
     LoraAdapter,
@@ -83,6 +84,36 @@ def test_a_bank_has_an_adapter_where_a_layer_is_not_rounded(
     assert torch.equal(logits(model), logits(alone))
     assert all(layer.adapter is not None and layer.active_rank == 4 for layer in layers.values())
     assert [list(layer.list_adapters()) for layer in layers.values()] == [["adapter"]] * len(others)
+
+
+@pytest.mark.parametrize("inputs", [FixedInputs(bits=4), LayerInputs()], ids=["fixed", "layer"])
+def test_a_layer_at_16_bits_keeps_its_inputs_unless_its_line_rounds_them(
+    inputs: FixedInputs | LayerInputs,
+) -> None:
+    """A layer left out is left out; the cache is not its weights, and follows the quantizer."""
+    lines = ("*.q_proj=16", "*.k_proj=16", "*.v_proj=W16A8", "*.mlp.*=W4A16", "*.up_proj=W16A2KV3")
+    quantizer = IntegerQuantizer(
+        bits=4, group_size=16, layer_bits=lines, inputs=inputs, cache=FixedCache(bits=3)
+    )
+    model, layers = put_in(widths=(), quantizer=quantizer)
+    found = {name.rpartition(".")[2]: setting[:3:2] for name, setting in read_map(layers).items()}
+    assert found == {
+        "q_proj": (16, 16),
+        "k_proj": (16, 16),
+        "v_proj": (16, 8),
+        "o_proj": (4, 4),
+        "gate_proj": (4, 16),
+        "down_proj": (4, 16),
+        "up_proj": (16, 2),
+    }
+    assert {setting.cache for setting in read_map(layers).values()} == {3}
+    said = logits(model)
+    for part, bits in (("q_proj", 4), ("v_proj", 16)):
+        layers[f"model.layers.0.self_attn.{part}"].set_inputs(bits)
+        assert not torch.equal(logits(model), said)
+        said = logits(model)
+    unrounded = uniform_map(layers, 16, quantizer).values()
+    assert {(each.inputs, each.cache) for each in unrounded} == {(16, 16)}
 
 
 def test_sixteen_bits_everywhere_is_the_float_model() -> None:
