@@ -12,7 +12,13 @@ from engine.estimates.selection import list_selected
 from engine.models.naming import KEY_KINDS, find_key_layers, split_name
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import FloatCache, FloatQuantizer, LayerBitsMap, MapEvaluationSpec, Subject
-from engine.specs.layer_bits import check_named, is_named, read_layer_bits
+from engine.specs.layer_bits import (
+    UNROUNDED,
+    check_named,
+    is_cache_rounded,
+    is_named,
+    read_layer_bits,
+)
 
 OWN_LINES = "quantizer.layer_bits"
 MAPS = "maps"
@@ -66,10 +72,10 @@ def _find_part_problem(line: str, layers: Collection[LayerShape]) -> str | None:
     pattern, _, text = line.rpartition("=")
     bits = read_layer_bits(text)
     named = [layer for layer in layers if is_named(layer.name, pattern)]
-    if bits.inputs is not None and all(layer.is_embedding for layer in named):
+    if bits.inputs not in (None, UNROUNDED) and all(layer.is_embedding for layer in named):
         return f"{pattern} is looked up in and has no inputs to round; leave the A part out"
     keys = find_key_layers(layer.name for layer in layers)
-    if bits.cache is None or not keys:
+    if not is_cache_rounded(line) or not keys:
         return None
     if any(layer.name in keys.values() for layer in named):
         return None
@@ -87,7 +93,7 @@ def _find_asking(spec: Subject) -> str | None:
     if not isinstance(spec.quantizer.cache, FloatCache):
         return CACHE
     for field, _, lines in _iter_lines(spec):
-        if any(read_layer_bits(line.rpartition("=")[2]).cache is not None for line in lines):
+        if any(map(is_cache_rounded, lines)):
             return field
     return None
 

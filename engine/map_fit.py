@@ -22,7 +22,7 @@ from engine.specs import (
     Subject,
     UniformMap,
 )
-from engine.specs.layer_bits import find_bits, read_layer_bits
+from engine.specs.layer_bits import find_bits, is_cache_rounded
 from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
 
 FIELD = "maps"
@@ -161,11 +161,11 @@ def _iter_whole_problems(spec: MapEvaluationSpec, whole: Collection[str]) -> Ite
 
 
 def _iter_cache_problems(spec: MapEvaluationSpec) -> Iterator[Problem]:
-    """Yield where a map has a width for the two caches of an encoder-decoder."""
+    """Yield where a map rounds the two caches of an encoder-decoder."""
     if spec.model.head != "seq2seq":
         return
     for line in list_lines(spec):
-        if read_layer_bits(line.rpartition("=")[2]).cache is not None:
+        if is_cache_rounded(line):
             yield Problem(
                 FIELD,
                 f"{line} has a width for keys and values; an encoder-decoder has two caches, which "

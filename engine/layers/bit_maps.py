@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from engine.layers.layer_map import LayerSetting
 from engine.layers.rounded_weight import RoundedWeight
-from engine.specs.layer_bits import LayerBits, check_named, find_bits, read_layer_bits
+from engine.specs.layer_bits import LayerBits, check_named, find_bits, is_cache_rounded
 from engine.specs.quantizer import (
     BITS_UNQUANTIZED,
     FloatQuantizer,
@@ -88,7 +88,7 @@ def rounds_cache(quantizer: QuantizerSpec, lines: Iterable[str] = ()) -> bool:
     if isinstance(quantizer, FloatQuantizer):
         return False
     written = (*quantizer.layer_bits, *lines)
-    by_line = any(read_layer_bits(line.rpartition("=")[2]).cache is not None for line in written)
+    by_line = any(map(is_cache_rounded, written))
     return by_line or not isinstance(quantizer.cache, FloatCache)
 
 

@@ -1,6 +1,6 @@
 """Rules between widths: bit policy, layer map, inputs, cache, and what they stand beside.
 
-Start with `iter_bit_conflicts`.
+Start with `iter_bit_conflicts`; `find_step_problem` is asked again where epochs became steps.
 """
 
 from __future__ import annotations
@@ -9,13 +9,19 @@ from collections.abc import Iterator
 
 from engine.errors import Problem
 from engine.specs.adapter import LoraBankAdapter
-from engine.specs.bit_policy import BitPolicySpec, FixedBits, SwitchableBits
+from engine.specs.bit_policy import (
+    BitPolicySpec,
+    CurriculumBits,
+    CyclicBits,
+    FixedBits,
+    SwitchableBits,
+)
 from engine.specs.initialization import MinimalError, RoundToNearest
-from engine.specs.layer_bits import read_layer_bits
+from engine.specs.layer_bits import is_cache_rounded
 from engine.specs.quantizer import BITS_UNQUANTIZED, FloatQuantizer, WeightQuantizer
 from engine.specs.states import FloatCache
 from engine.specs.subject import Subject
-from engine.specs.training import QatTraining
+from engine.specs.training import QatTraining, TrainingSpec
 
 
 def iter_bit_conflicts(spec: Subject) -> Iterator[Problem]:
@@ -44,6 +50,28 @@ def iter_bit_conflicts(spec: Subject) -> Iterator[Problem]:
         yield from _iter_two_stack_conflicts(spec.quantizer)
     if not isinstance(policy, FixedBits):
         yield from _iter_policy_conflicts(spec, spec.quantizer, policy)
+        yield from _iter_step_conflicts(spec.training, policy)
+
+
+def find_step_problem(policy: BitPolicySpec, num_steps: int) -> Problem | None:
+    """Return what of a policy so few optimizer steps have no place for; None where all fits."""
+    if isinstance(policy, CyclicBits) and num_steps < policy.num_cycles:
+        return Problem(
+            "training.bit_policy.num_cycles",
+            f"{policy.num_cycles} cycles need at least as many steps, and there are {num_steps}; "
+            f"use at most {num_steps}, or raise training.max_steps",
+        )
+    in_turn = isinstance(policy, CurriculumBits) or (
+        isinstance(policy, SwitchableBits) and policy.order == "one-after-another"
+    )
+    count = len(policy.list_widths())
+    if in_turn and num_steps < count:
+        return Problem(
+            "training.bit_policy.widths",
+            f"{count} widths one after another need at least as many steps, and there are "
+            f"{num_steps}; use fewer widths, or raise training.max_steps",
+        )
+    return None
 
 
 def _iter_two_stack_conflicts(quantizer: WeightQuantizer) -> Iterator[Problem]:
@@ -51,10 +79,15 @@ def _iter_two_stack_conflicts(quantizer: WeightQuantizer) -> Iterator[Problem]:
     why = "an encoder-decoder has two caches, which Bitdial does not round"
     if not isinstance(quantizer.cache, FloatCache):
         yield Problem("quantizer.cache.rounding", f"{why}; use none")
-    if any(
-        read_layer_bits(line.rpartition("=")[2]).cache is not None for line in quantizer.layer_bits
-    ):
+    if any(map(is_cache_rounded, quantizer.layer_bits)):
         yield Problem("quantizer.layer_bits", f"{why}; leave the KV parts out")
+
+
+def _iter_step_conflicts(training: TrainingSpec, policy: BitPolicySpec) -> Iterator[Problem]:
+    """Yield what a given number of steps has no place for; epochs are counted by the run."""
+    if isinstance(training, QatTraining) and training.max_steps is not None:
+        problem = find_step_problem(policy, training.max_steps)
+        yield from () if problem is None else (problem,)
 
 
 def _iter_policy_conflicts(

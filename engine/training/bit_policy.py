@@ -25,6 +25,7 @@ from engine.specs.bit_policy import (
     Scope,
     SwitchableBits,
 )
+from engine.specs.bit_rules import find_step_problem
 from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
 from engine.training.configuration import Configuration, Settings
 
@@ -191,7 +192,9 @@ def build_bit_policy(
     """
     if isinstance(spec, FixedBits):
         return None
-    _check_steps(spec, total_steps)
+    problem = find_step_problem(spec, total_steps)
+    if problem is not None:
+        raise SpecError(problem)
     members: dict[str, list[str]] = {}
     scope: Scope = spec.scope if isinstance(spec, RandomBits) else "model"
     for name in layers:
@@ -206,23 +209,3 @@ def build_bit_policy(
         seed,
         only_followed=() if trains_unrounded else (BITS_UNQUANTIZED,),
     )
-
-
-def _check_steps(spec: BitPolicySpec, total_steps: int) -> None:
-    """Refuse what so few steps have no place for."""
-    if isinstance(spec, CyclicBits) and total_steps < spec.num_cycles:
-        raise SpecError.at(
-            "training.bit_policy.num_cycles",
-            f"{spec.num_cycles} cycles need at least as many steps, and there are {total_steps}; "
-            f"use at most {total_steps}, or raise training.max_steps",
-        )
-    in_turn = isinstance(spec, CurriculumBits) or (
-        isinstance(spec, SwitchableBits) and spec.order == "one-after-another"
-    )
-    count = len(spec.list_widths())
-    if in_turn and total_steps < count:
-        raise SpecError.at(
-            "training.bit_policy.widths",
-            f"{count} widths one after another need at least as many steps, and there are "
-            f"{total_steps}; use fewer widths, or raise training.max_steps",
-        )

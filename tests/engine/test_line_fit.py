@@ -79,6 +79,8 @@ def test_parts_that_a_layer_lacks(llama: ModelShapes) -> None:
         LINES: "*.mlp.* has a width for keys and values and makes none; give it to a layer that "
         "does, such as model.layers.0.self_attn.k_proj, or leave the KV part out"
     }
+    unrounded = "quantizer.layer_bits=['*.mlp.*=W4KV16', '*embed*=W4A16']"
+    assert problems_of(llama, everything, unrounded) == {}
 
 
 def test_lines_of_an_evaluations_maps(llama: ModelShapes) -> None:
@@ -115,6 +117,7 @@ def test_encoders_keep_no_cache(bert: ModelShapes) -> None:
     assert problems_of(bert, *head, f"{CACHE}=fixed")[CACHE] == (
         "an encoder keeps no keys and values; use none"
     )
+    assert problems_of(bert, *head, "quantizer.layer_bits=['*=W4KV16']") == {}
     found = problems_of(bert, *head, "quantizer.layer_bits=['*=W4KV4']")
     assert found[LINES].endswith("an encoder keeps no keys and values; leave the KV parts out")
 

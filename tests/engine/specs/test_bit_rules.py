@@ -92,6 +92,30 @@ def test_two_stacks() -> None:
     assert found["quantizer.cache.rounding"].endswith("does not round; use none")
     found = problems_of(head, "quantizer.layer_bits=['*=W4KV8']")
     assert found["quantizer.layer_bits"].endswith("does not round; leave the KV parts out")
+    assert "quantizer.layer_bits" not in problems_of(head, "quantizer.layer_bits=['*=W4KV16']")
+
+
+@pytest.mark.parametrize(
+    ("policy", "field", "message"),
+    [
+        (("cyclic", "num_cycles=6"), "num_cycles", "6 cycles need at least as many steps, and"),
+        (("curriculum", "widths=[8,7,6,5,4,3]"), "widths", "6 widths one after another need at"),
+        (
+            ("switchable", "widths=[8,7,6,5,4,3]", "order=one-after-another"),
+            "widths",
+            "6 widths one after another need at",
+        ),
+    ],
+)
+def test_too_few_steps(policy: tuple[str, ...], field: str, message: str) -> None:
+    """A given number of steps must hold all cycles or widths in turn; epochs are not counted."""
+    kind, *values = (f"training.bit_policy.{each}" for each in (f"policy={policy[0]}", *policy[1:]))
+    asked = ("training.method=qat", kind, *values)
+    found = problems_of(*asked, "training.max_steps=5")
+    assert list(found) == [f"training.bit_policy.{field}"]
+    assert found[f"training.bit_policy.{field}"].startswith(message)
+    assert resolve({"preset": "rtn"}, (*asked, "training.max_steps=6")).spec
+    assert resolve({"preset": "rtn"}, asked).spec
 
 
 def test_a_bank_with_fixed_widths() -> None:
