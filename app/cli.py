@@ -15,6 +15,7 @@ from app.commands import (
     doctor,
     evaluate,
     export,
+    layer_map,
     leaderboard,
     parts,
     run,
@@ -42,6 +43,7 @@ app.command()(submit.submit)
 app.command()(search.search)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command("map")(layer_map.layer_map)
 app.add_typer(runs.app, name="runs")
 app.command()(leaderboard.leaderboard)
 app.command()(doctor.doctor)

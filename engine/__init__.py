@@ -16,7 +16,8 @@ training starts from), `teacher/` (the 16-bit model's targets), `training/` (the
 `evaluation/` (what is measured), `supervised/` (what other heads learn and are measured on),
 `robustness/` (attacks on a classifier), `search/` (choosing ranks; no torch), `sensitivity/` (how
 much the rounding of a layer matters), `allocation/` (which layer gets how many bits; no torch),
-`layer_maps/` (files of widths, ours and others'; no torch).
+`layer_maps/` (files of widths, ours and others'; no torch), `spec_map.py` (the layer map a spec
+comes to; no torch).
 
 The package itself imports nothing. Start with `experiment.py`.
 """

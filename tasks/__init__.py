@@ -5,7 +5,8 @@ Rooms, in the order a run meets them:
 - `settings.py` reads the environment, alone; `errors.py` has what can go wrong here.
 - `submit.py` is the door for pages, REST and command line, `desk.py` what it stands on;
   `children.py` takes requests for searches and evaluations of ranks, `map_evaluations.py` for those
-  of layer maps; `requests.py` makes rows of them; `naming.py` names a run and its baseline;
+  of layer maps; `requests.py` makes rows of them; `naming.py` names a run and its baseline,
+  `trained_alone.py` tells which runs stand beside a model's layer maps;
   `prediction.py` says beforehand what it will need.
 - `store/` is the truth: rows in SQLite or Postgres. `states.py` lists the allowed moves.
 - `broker.py` starts the embedded Valkey; `celery_app.py` has the queue settings; `wake.py` sends
@@ -17,6 +18,7 @@ Rooms, in the order a run meets them:
   `processes.py` ties their lives together.
 - `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
   `fingerprint.py` sizes and hashes files; `pace.py` tells how long it will take.
+- `layer_maps.py` says which layer of a run has which width.
 - `parents.py` finds what an attempt needs of the run it builds on; `exporting.py` what is written
   of a run for other programs, and `export_process.py` is the process that writes it.
 - `failures.py` says what an exception means; `microbatch.py` makes do with less memory.

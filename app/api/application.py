@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI
 from app.api import (
     catalogue,
     children,
+    layer_maps,
     leaderboard,
     map_evaluations,
     orders,
@@ -40,8 +41,8 @@ def build_api(services: Services) -> FastAPI:
         dependencies=[Depends(refuse_other_sites)],
     )
     api.state.services = services
-    rooms = (runs, orders, children, map_evaluations, recordings, starts, leaderboard, published)
-    for room in (*rooms, catalogue):
+    rooms = (runs, orders, children, map_evaluations, layer_maps, recordings, starts, leaderboard)
+    for room in (*rooms, published, catalogue):
         api.include_router(room.router)
     add_refusals(api)
     return api

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands.grouped import grouped
 from app.commands.run_numbers import Parent
 from app.commands.search import Fields, Foreground, hand_over
 from app.commands.submit import AsJson, DryRun, Priority
@@ -52,42 +54,64 @@ Benchmarks = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class MapWords:
+    """What to measure a run at, and whether to attack it there."""
+
+    widths: Widths = None
+    maps: MapFiles = None
+    draws: Draws = None
+    attack: Attack = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """When and where to measure, or only to say what that would be."""
+
+    priority: Priority = 0
+    foreground: Foreground = False
+    dry_run: DryRun = False
+    as_json: AsJson = False
+
+
+@grouped
 def evaluate(
     run_id: Parent,
     words: Fields = None,
     *,
-    widths: Widths = None,
-    maps: MapFiles = None,
-    draws: Draws = None,
-    attack: Attack = False,
+    wanted: MapWords,
     ranks: Ranks = None,
     benchmarks: Benchmarks = None,
-    priority: Priority = 0,
-    foreground: Foreground = False,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
+    order: Order,
 ) -> None:
     """Queue the measurement of a finished run at other widths of its layers, or at given ranks."""
-    from app.commands.map_words import read_maps
     from app.commands.opening import open_desk_here
     from tasks.submit import submit_evaluation, submit_map_evaluation
 
-    chosen: dict[str, Any] = {}
-    if found := read_maps(widths=widths, files=maps or (), draws=draws or ()):
-        chosen["maps"] = found
-    if attack:
-        chosen["attack"] = {"attack": "gbda"}
+    chosen = _read_wanted(wanted)
     if ranks is not None:
         chosen["ranks"] = ranks
     values = _lay_over(chosen, benchmarks, words or ())
     is_ranks = _asks_for_ranks(values)
     with open_desk_here() as desk:
-        if dry_run:
-            _preview(desk, run_id, values, is_ranks=is_ranks, as_json=as_json)
+        if order.dry_run:
+            _preview(desk, run_id, values, is_ranks=is_ranks, as_json=order.as_json)
             return
         submit = submit_evaluation if is_ranks else submit_map_evaluation
-        run = submit(desk, run_id, values, priority=priority)
-        hand_over(desk, run, foreground=foreground, as_json=as_json)
+        run = submit(desk, run_id, values, priority=order.priority)
+        hand_over(desk, run, foreground=order.foreground, as_json=order.as_json)
+
+
+def _read_wanted(wanted: MapWords) -> dict[str, Any]:
+    """Return maps and attack as values of a spec, where they were asked for."""
+    from app.commands.map_words import read_maps
+
+    chosen: dict[str, Any] = {}
+    if found := read_maps(widths=wanted.widths, files=wanted.maps or (), draws=wanted.draws or ()):
+        chosen["maps"] = found
+    if wanted.attack:
+        chosen["attack"] = {"attack": "gbda"}
+    return chosen
 
 
 def _lay_over(

@@ -1,4 +1,4 @@
-"""From SPEC, --preset and KEY=VALUE to the nested values that `engine.specs.resolve` takes.
+"""From SPEC, --preset, --layer-map and KEY=VALUE to the values that `engine.specs.resolve` takes.
 
 Nothing is resolved here. Start with `read_request`.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import SpecError
+from engine.layer_maps.reading import read_map
 from engine.specs.resolve import MAX_YAML_BYTES, parse_yaml
 
 
@@ -24,16 +25,24 @@ class Request:
     overrides: tuple[str, ...]
 
 
-def read_request(words: Sequence[str], *, preset: str | None, settings: Sequence[str]) -> Request:
+def read_request(
+    words: Sequence[str],
+    *,
+    preset: str | None,
+    settings: Sequence[str],
+    layer_map: Path | None = None,
+) -> Request:
     """Sort the command line's words and read the file among them.
 
     Args:
         words: SPEC, if any, then KEY=VALUE; SPEC is a path or "-" for standard input.
         preset: Name of a preset to put underneath; None for the file's own.
         settings: What was given as `--set KEY=VALUE`.
+        layer_map: A file of widths of single layers, of any format of `engine.layer_maps`; it takes
+            the place of the spec's own map, and overrides are laid over it.
 
     Raises:
-        SpecError: When the file cannot be read or there is nothing to run.
+        SpecError: When a file cannot be read or there is nothing to run.
     """
     rest = list(words)
     source = rest.pop(0) if rest and _is_source(rest[0]) else None
@@ -42,6 +51,8 @@ def read_request(words: Sequence[str], *, preset: str | None, settings: Sequence
     values = parse_yaml(read_source(source)) if source else {}
     if preset is not None:
         values["preset"] = preset
+    if layer_map is not None:
+        values["quantizer"] = _give_widths(values.get("quantizer"), layer_map)
     return Request(values, (*rest, *settings))
 
 
@@ -65,6 +76,14 @@ def read_source(source: str) -> str:
     if "\x00" in text:
         raise SpecError.at(source, "is not text; give a YAML file in UTF-8")
     return text
+
+
+def _give_widths(quantizer: Any, layer_map: Path) -> Any:
+    """Return the quantizer's values with a file's widths; what is no mapping is refused later."""
+    lines = list(read_map(layer_map, field="--layer-map").lines)
+    if quantizer is None:
+        return {"layer_bits": lines}
+    return {**quantizer, "layer_bits": lines} if isinstance(quantizer, dict) else quantizer
 
 
 def _is_source(word: str) -> bool:

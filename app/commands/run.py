@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.commands.run_numbers import Resume
-from app.commands.submit import AsJson, DryRun, PresetName, Set, Words, show_preview
+from app.commands.submit import AsJson, DryRun, MapFile, PresetName, Set, Words, show_preview
 
 
 def run(
@@ -13,6 +13,7 @@ def run(
     *,
     settings: Set = None,
     preset: PresetName = None,
+    layer_map: MapFile = None,
     resume: Resume = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -25,10 +26,10 @@ def run(
     from tasks.submit import submit
 
     if resume is not None:
-        asked = (*(words or ()), *(settings or ()), *([preset] if preset else ()))
+        asked = [*(words or ()), *(settings or ()), *filter(None, (preset, layer_map))]
         _go_on(resume, asked, dry_run=dry_run, as_json=as_json)
         return
-    request = read_request(words or (), preset=preset, settings=settings or ())
+    request = read_request(words or (), preset=preset, settings=settings or (), layer_map=layer_map)
     resolved = resolve(request.values, request.overrides)
     with open_desk_here() as desk:
         if dry_run:
@@ -37,7 +38,7 @@ def run(
         carry_out_here(desk, submit(desk, resolved), as_json=as_json)
 
 
-def _go_on(run_id: int, asked: Sequence[str], *, dry_run: bool, as_json: bool) -> None:
+def _go_on(run_id: int, asked: Sequence[object], *, dry_run: bool, as_json: bool) -> None:
     """Go on with a run; its spec is what it was."""
     from app.commands.foreground import carry_out_here
     from app.commands.opening import open_desk_here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,15 @@ PresetName = Annotated[
         "--preset", help=f"Start from a preset: {', '.join(each.name for each in PRESETS)}."
     ),
 ]
+MapFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--layer-map",
+        metavar="FILE",
+        help="Widths of single layers from a file, Bitdial's YAML or QaLoF's JSON, in place of the "
+        "spec's quantizer.layer_bits.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the complete spec and the estimate; run nothing.")
 ]
@@ -40,6 +50,7 @@ def submit(
     *,
     settings: Set = None,
     preset: PresetName = None,
+    layer_map: MapFile = None,
     priority: Priority = 0,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -51,7 +62,7 @@ def submit(
     from engine.specs import resolve
     from tasks.submit import submit as hand_in
 
-    request = read_request(words or (), preset=preset, settings=settings or ())
+    request = read_request(words or (), preset=preset, settings=settings or (), layer_map=layer_map)
     resolved = resolve(request.values, request.overrides)
     with open_desk_here() as desk:
         if dry_run:

@@ -130,10 +130,16 @@ def describe_files(files: Sequence[FileRecord]) -> Section:
 
 
 def describe_export(run: RunRecord) -> Section:
-    """Return the command that writes a run's model for other tools, to be copied."""
-    command = text.EXPORT_COMMAND.format(id=run.id)
-    line = Fact(command, mono=True, copies=command, copy_label=text.COPY_EXPORT)
-    return Section("export", text.EXPORT, (build_row(line),), "", note=text.EXPORT_NOTE)
+    """Return the commands that write a run's model and its widths for other tools, to be copied."""
+    rows = [build_row(_build_command(text.EXPORT_COMMAND.format(id=run.id), text.COPY_EXPORT))]
+    if run.spec["quantizer"]["grid"] != "float":
+        command = text.MAP_COMMAND.format(id=run.id)
+        rows.append(build_row(_build_command(command, text.COPY_MAP, note=text.MAP_NOTE)))
+    return Section("export", text.EXPORT, tuple(rows), "", note=text.EXPORT_NOTE)
+
+
+def _build_command(command: str, label: str, *, note: str = "") -> Fact:
+    return Fact(command, mono=True, note=note, copies=command, copy_label=label)
 
 
 def _can_be_exported(run: RunRecord, files: Sequence[FileRecord]) -> bool:

@@ -63,8 +63,13 @@ def write_widths(path: Path, widths: WidthFile) -> None:
 
 def find_widths(path: Path, *, key: str) -> WidthFile | None:
     """Return the widths of a file; None where it is missing, damaged, or of something else."""
+    found = read_width_file(path)
+    return None if found is None or found.key != key else found
+
+
+def read_width_file(path: Path) -> WidthFile | None:
+    """Return what a file says, whatever it was chosen for; None where missing or damaged."""
     try:
-        found = WidthFile.model_validate_json(path.read_text(encoding="utf-8"))
+        return WidthFile.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError):
         return None
-    return found if found.key == key else None

@@ -23,10 +23,12 @@ def find_checkpoint(database: Database, run_id: int, *, data_folder: Path) -> Pa
     return find_newest(database, run_id, "checkpoint", data_folder=data_folder)
 
 
-def find_newest(database: Database, run_id: int, kind: str, *, data_folder: Path) -> Path | None:
-    """Return the newest recorded file of a kind that is still there, or None."""
+def find_newest(
+    database: Database, run_id: int, kind: str, *, data_folder: Path, name: str = ""
+) -> Path | None:
+    """Return the newest file of a kind, and of a name if given, that is still there, or None."""
     for record in reversed(list_files(database, run_id)):
         path = data_folder / record.path
-        if record.kind == kind and path.exists():
+        if record.kind == kind and name in ("", path.name) and path.exists():
             return path
     return None

@@ -21,6 +21,7 @@ ROUTES = {
     "/runs/{run_id}/files/{file_id}",
     "/runs/{run_id}/map-evaluations",
     "/runs/{run_id}/map-scores",
+    "/runs/{run_id}/layer-map",
     "/leaderboard",
     "/leaderboard.csv",
     "/leaderboard.md",

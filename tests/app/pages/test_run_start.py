@@ -121,7 +121,7 @@ def _report(started: Started, run_id: int) -> Iterator[Event]:
 
 
 def test_a_finished_run_can_be_exported(started: Started) -> None:
-    """The command stands there to be copied; a run that waits or changed nothing has none."""
+    """The commands stand there to be copied; a run that waits or changed nothing has none."""
     database = started.services.database
     commands = {}
     for run_id in (started.starts.loftq, started.starts.waiting, started.samples.baseline):
@@ -129,9 +129,12 @@ def test_a_finished_run_can_be_exported(started: Started) -> None:
         found = Findings((), (), None, files.list_files(database, run_id), ())
         sections = {section.id: section for section in describe_facts(run, found)}
         exported = sections.get("export")
-        commands[run_id] = exported.rows[0].cells[0].copies if exported else None
+        commands[run_id] = [row.cells[0].copies for row in exported.rows] if exported else None
     assert commands == {
-        started.starts.loftq: f"bitdial export {started.starts.loftq} FOLDER",
+        started.starts.loftq: [
+            f"bitdial export {started.starts.loftq} FOLDER",
+            f"bitdial map {started.starts.loftq} -o FILE",
+        ],
         started.starts.waiting: None,
         started.samples.baseline: None,
     }
