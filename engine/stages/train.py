@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from engine.events import FileWritten, Logged, MetricPoint, RanksChosen
 from engine.initialize.catalogue import Installed
@@ -13,9 +14,11 @@ from engine.layers.swap import Layers
 from engine.session import Session
 from engine.specs import ElasticLoraAdapter, FloatQuantizer, QatTraining, Subject
 from engine.specs.bit_policy import CyclicBits
+from engine.specs.states import FixedInputs, LayerInputs
 from engine.teacher.cache import make_key
 from engine.training.batches import batch_size
 from engine.training.bit_policy import BitPolicy, build_bit_policy
+from engine.training.checkpoints import read_identity
 from engine.training.curves import LOWEST_BITS
 from engine.training.learner import Learner, Part
 from engine.training.loop import Place, train
@@ -73,7 +76,7 @@ def train_layers(
             learner,
             layers,
             training,
-            place=Place(workspace.folder, identity, workspace.resume_from),
+            place=Place(workspace.folder, identity, _find_checkpoint(session, identity)),
             listener=session.listener,
             policy=ranks,
             bit_policy=bits,
@@ -123,19 +126,39 @@ def _describe(report: RangeReport, own: float) -> Logged:
     return Logged("warning", f"{told}; the run's own scores, at {own:g} bits, are untrained ones")
 
 
+def _find_checkpoint(session: Session, identity: str) -> Path | None:
+    """Return the checkpoint to go on from; none of another cut where the cut matters."""
+    path = session.workspace.resume_from
+    if path is None or not _follows_cut(session.spec) or read_identity(path) == identity:
+        return path
+    told = (
+        f"{path.name} was trained on batches cut otherwise, which matters where inputs of all "
+        "tokens share a scale (quantizer.inputs.granularity); training begins anew"
+    )
+    session.listener(Logged("warning", told))
+    return None
+
+
+def _follows_cut(spec: Subject) -> bool:
+    """Whether the trajectory depends on the cut into microbatches: through a shared scale."""
+    inputs = None if isinstance(spec.quantizer, FloatQuantizer) else spec.quantizer.inputs
+    return isinstance(inputs, FixedInputs | LayerInputs) and inputs.granularity == "tensor"
+
+
 def _identity(spec: Subject, model_key: str) -> str:
     """Return what a training's checkpoints belong to.
 
     Left out is what does not change the trajectory: names, what is measured, which ranks are
     reported, how often something is saved, and how a batch is cut into microbatches (an attempt
-    that ran out of memory cuts finer). Of what is measured a summary's length counts: it cuts those
-    that are learned, too.
+    that ran out of memory cuts finer), unless inputs share a scale over all tokens of a pass. Of
+    what is measured a summary's length counts: it cuts those that are learned, too.
     """
     values = spec.model_dump(
         mode="json", exclude={"name": True, "evaluation": True, "adapter": {"sub_adapter"}}
     )
     if isinstance(spec.training, QatTraining):
-        for key in ("save_steps", "logging_steps", *_MICROBATCHING):
+        cut = () if _follows_cut(spec) else _MICROBATCHING
+        for key in ("save_steps", "logging_steps", *cut):
             values["training"].pop(key)
         values["batch_size"] = batch_size(spec.training)
     if spec.model.head == "seq2seq":

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,6 +33,19 @@ class Loaded(NamedTuple):
 
     step: int
     extra: Tensors
+
+
+def read_identity(path: Path) -> str | None:
+    """Return what training a checkpoint belongs to; None where it does not say.
+
+    Raises:
+        CheckpointError: When the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _read_header(file).get("identity")
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Checkpoint:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("bitdial", "{}"))
+                header = _read_header(file)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{path.name} is missing or damaged: {error}") from error
@@ -129,3 +142,8 @@ class Checkpoint:
             group["lr"] = rate
         state: dict[str, object] = self.scheduler.state_dict()
         return state | {"last_epoch": step, "_step_count": step + 1, "_last_lr": rates}
+
+
+def _read_header(file: Any) -> dict[str, str]:
+    header: dict[str, str] = json.loads((file.metadata() or {}).get("bitdial", "{}"))
+    return header

@@ -52,7 +52,8 @@ class Learner(Protocol[Part]):
     def iter_losses(self, microbatches: Sequence[Part], lesson: Lesson = ALONE) -> Iterator[Tensor]:
         """Yield each microbatch's part of the mean loss of the whole batch.
 
-        A part is computed when it is asked for. The cut into microbatches does not change the sum.
+        A part is computed when it is asked for. The cut into microbatches does not change the sum,
+        unless inputs share a scale over all tokens of a pass.
 
         Args:
             microbatches: The step's batch.

@@ -65,7 +65,8 @@ def train(
     """Train adapters, ranges and a head in place, going on from a checkpoint where one is given.
 
     The model stays in evaluation mode, without dropout: a step then follows from the seed and its
-    number alone, and not from how its batch is cut into microbatches.
+    number alone, and not from how its batch is cut into microbatches, unless inputs share a scale
+    over all tokens of a pass.
 
     `policy` says which ranks of elastic adapters a step trains, `bit_policy` which widths; the last
     step's stay applied.

@@ -89,7 +89,8 @@ class StepRunner(Generic[Part]):
         """Take one step.
 
         Args:
-            microbatches: The step's batch, cut as memory allows; the cut does not matter.
+            microbatches: The step's batch, cut as memory allows; the cut does not matter, unless
+                inputs share a scale over all tokens of a pass.
             configurations: What to train, one after another; the gradients are averaged. The last
                 one stays applied.
 

@@ -16,7 +16,9 @@ from engine.layers.bit_maps import mean_bits
 from engine.layers.layer_map import held
 from engine.specs import (
     ExperimentSpec,
+    FixedInputs,
     IntegerQuantizer,
+    LoraAdapter,
     LoraBankAdapter,
     ModelSpec,
     RoundToNearest,
@@ -138,3 +140,32 @@ def test_a_cancelled_trial_leaves_no_report(room: Room) -> None:
         room.run(make_spec(room, CYCLIC), "cancelled", listener=cancel)
     assert not (room.folder / "cancelled" / REPORT).exists()
     assert "range-test" in stages(room.run(make_spec(room, CYCLIC), "cancelled"))
+
+
+@pytest.mark.parametrize("granularity", ["token", "tensor"])
+def test_a_finer_cut_goes_on_unless_scales_are_shared(room: Room, granularity: str) -> None:
+    """Where a scale spans a pass, a run cut finer begins anew and ends as one cut so throughout."""
+    quantizer = IntegerQuantizer(
+        bits=4, group_size=16, inputs=FixedInputs(bits=4, granularity=granularity)
+    )
+    cut = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 2}
+    coarse, fine = (
+        room.spec(
+            quantizer=quantizer, adapter=LoraAdapter(r=4), initialization=RoundToNearest(),
+            training=training,
+        )
+        for training in ({}, cut)
+    )  # fmt: skip
+    file = room.stop(coarse, f"coarse-{granularity}", step=2)
+    events = room.run(fine, f"finer-{granularity}", resume_from=file)
+    assert ("resumed from" in tell(events)) == (granularity == "token")
+    assert ("training begins anew" in tell(events)) == (granularity == "tensor")
+    if granularity == "token":
+        return
+    room.run(fine, "fine")
+    found, expected = (
+        load_file(room.folder / name / "result.safetensors") for name in ("finer-tensor", "fine")
+    )
+    assert all(torch.equal(found[key], value) for key, value in expected.items())
+    file = room.stop(fine, "fine-stopped", step=2)
+    assert "resumed from" in tell(room.run(fine, "fine-again", resume_from=file))
