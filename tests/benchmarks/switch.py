@@ -1,7 +1,8 @@
 """Switching widths, and training two at once: `python -m tests.benchmarks.switch --json`.
 
 SmolLM2-135M, all 210 linear layers at {8, 4} bits. Two questions. What does it cost to apply a
-layer map to a model that has several widths: seconds, and memory before and after? And what does an
+layer map to a model that has several widths: seconds, and memory before and after; and with the
+weights of that map ready to multiply with, the first time and when they are kept? And what does an
 optimizer step cost that trains both widths, the lower one following the higher, relative to two
 steps that train one each, the lower one with a pass of its own for its teacher? The parts of both
 run in turn in one process with the same threads, batches and learner; the order alternates.
@@ -16,7 +17,7 @@ import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ import torch
 
 from engine.layers.bit_maps import uniform_map
 from engine.layers.head import SplitModel
-from engine.layers.layer_map import LayerSetting, apply_map
+from engine.layers.layer_map import LayerSetting, apply_map, keeping
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.models.loading import load_model
 from engine.specs import (
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(data_folder: Path, *, rounds: int) -> Report:
     """Measure switching, then both ways of training: through the rounding and beside it."""
     split, layers = _build(data_folder, LoraBankAdapter(r=16, placement="parallel"))
-    switched = measure_switching(layers)
+    switched = {**measure_switching(layers), **measure_holding(layers)}
     frozen = measure_steps(split, layers, rounds=rounds, range_learning_rate=0.0)
     split, layers = _build(data_folder, LoraAdapter(r=16))
     absorbed = measure_steps(split, layers, rounds=rounds, range_learning_rate=1e-5)
@@ -121,12 +122,7 @@ def run(data_folder: Path, *, rounds: int) -> Report:
 
 def measure_switching(layers: Layers, *, rounds: int = 50) -> dict[str, float]:
     """Apply uniform and drawn maps in turn; return the median time and the memory it took."""
-    draws = random.Random(0)
-    maps = [
-        uniform_map(layers, HIGH, QUANTIZER),
-        uniform_map(layers, LOW, QUANTIZER),
-        {name: LayerSetting(draws.choice((HIGH, LOW))) for name in layers},
-    ]
+    maps = _draw_maps(layers)
     addresses = [layer.weight.data_ptr() for layer in layers.values()]
     apply_map(layers, maps[0])
     process = psutil.Process()
@@ -144,6 +140,41 @@ def measure_switching(layers: Layers, *, rounds: int = 50) -> dict[str, float]:
         "memory_before_mib": before / MIB,
         "memory_after_mib": (before + grown) / MIB,
     }
+
+
+def measure_holding(layers: Layers, *, rounds: int = 20) -> dict[str, float]:
+    """Apply the same maps and hold every weight, each width's kept once it was computed.
+
+    Returns:
+        The mean time of the two uniform maps at first, and the median of all when everything is
+        there, as it is in an evaluation at many maps or at random precision.
+    """
+    maps = _draw_maps(layers)
+
+    def switch(place: int) -> None:
+        apply_map(layers, maps[place % 3])
+        for layer in layers.values():
+            layer.hold(layer.weight.dtype, trains=False)
+
+    with keeping(layers):
+        first = [_time(lambda place=place: switch(place)) for place in (0, 1)]
+        again = [_time(lambda place=place: switch(place)) for place in range(rounds * 3)]
+    for layer in layers.values():
+        layer.release()
+    return {
+        "switch_and_hold_first_milliseconds": 1000 * statistics.mean(first),
+        "switch_and_hold_milliseconds": 1000 * statistics.median(again),
+    }
+
+
+def _draw_maps(layers: Layers) -> list[Mapping[str, LayerSetting]]:
+    """Return both uniform maps, and one that draws the width of each layer."""
+    draws = random.Random(0)
+    return [
+        uniform_map(layers, HIGH, QUANTIZER),
+        uniform_map(layers, LOW, QUANTIZER),
+        {name: LayerSetting(draws.choice((HIGH, LOW))) for name in layers},
+    ]
 
 
 def measure_steps(
