@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from engine.errors import StorageError
+from engine.text_file import write_text
 
 WIDTHS_FILE = "layer-widths.json"
 FORMAT: Final = "bitdial-layer-widths-1"
@@ -49,16 +47,8 @@ def write_widths(path: Path, widths: WidthFile) -> None:
     Raises:
         StorageError: When it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     values: Mapping[str, object] = widths.model_dump(mode="json", exclude_none=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(values), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise StorageError(f"{path.name} could not be written: {error}") from error
+    write_text(path, json.dumps(values))
 
 
 def find_widths(path: Path, *, key: str) -> WidthFile | None:
