@@ -95,7 +95,12 @@ def _cyclic_values() -> dict[str, Any]:
 
 
 def _alone_values(bits: int) -> dict[str, Any]:
-    return {"preset": "qat-lora", "name": f"static {bits}", "quantizer": {"bits": bits}}
+    return {
+        "preset": "switchable",
+        "name": f"static {bits}",
+        "quantizer": {"bits": bits},
+        "training": {"bit_policy": {"policy": "fixed"}},
+    }
 
 
 def _train(desk: Desk, values: dict[str, Any], curves: Iterable[Event], *, bits: int = 4) -> int:

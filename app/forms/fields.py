@@ -15,7 +15,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from app.forms.kinds import FieldKind, find_limit, read_kind
-from engine.specs import ExperimentSpec, RandomMap, RankEvaluationSpec, RankSearchSpec
+from engine.specs import (
+    ExperimentSpec,
+    GradientAttack,
+    LayerBitsMap,
+    RandomMap,
+    RankEvaluationSpec,
+    RankSearchSpec,
+)
 
 _LONG_CHARACTERS = 300
 # Fixed by what the form is for; a person has nothing to choose.
@@ -151,6 +158,16 @@ def build_ranks_field() -> FormField:
 def list_random_fields() -> tuple[FormField, ...]:
     """Return what a layer map that draws widths asks."""
     return tuple(_iter_fields(RandomMap, _Place("maps", "maps"), skip="map"))
+
+
+def list_named_fields() -> tuple[FormField, ...]:
+    """Return what a layer map of single layers asks: its name, and its lines."""
+    return tuple(_iter_fields(LayerBitsMap, _Place("maps", "maps"), skip="map"))
+
+
+def list_attack_fields() -> tuple[FormField, ...]:
+    """Return what an attack asks."""
+    return tuple(_iter_fields(GradientAttack, _Place("attack", "attack"), skip="attack"))
 
 
 def list_general() -> tuple[FormField, ...]:

@@ -121,7 +121,7 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
     if run.kind != "search":
         ranks = [*show_ranks(services, run), *hide_candidates(), *show_choice(run)]
         maps = show_maps(services, run, query)
-        return [*ranks, *show_start(services, run), *maps, *show_widths(run)]
+        return [*ranks, *show_start(services, run), *maps, *show_widths(services, run)]
     found = find_candidates(services, run)
     position = find_selected(found, query)
     record = find_record(found, position)

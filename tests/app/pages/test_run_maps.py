@@ -19,7 +19,13 @@ from app.pages.run import (
     sign_findings,
 )
 from app.pages.run_maps import show_maps, sign_maps
-from app.pages.run_widths import hide_widths, launch_widths, list_drawn_fields, show_widths
+from app.pages.run_widths import (
+    describe_cost,
+    hide_widths,
+    launch_widths,
+    list_asked_fields,
+    show_widths,
+)
 from app.services import Services, open_services
 from app.text import maps as text
 from tasks.settings import Settings
@@ -29,8 +35,9 @@ from tests.map_samples import MapSamples, add_map_runs
 from tests.store_samples import open_sample_desk
 
 CARD, NOTE, METRIC, FIGURE, TABLE = range(5)
-OFFER, REASON, ASKING, WIDTHS, ATTACKED = range(5)
-NOTHING_DRAWN = ("", "", "model")
+OFFER, REASON, ASKING, WIDTHS, ATTACKED, ATTACK, ESTIMATE = range(7)
+EMPTY = {"layer_bits": "", "name": "", "widths": "", "weights": "", "scope": "model"}
+USUAL = EMPTY | {"num_samples": "100", "num_steps": "100"}
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +73,18 @@ def get(services: Services, run_id: int) -> RunRecord:
     return runs.get_run(services.database, run_id)
 
 
+def fill(widths: list[int], attacked: object, typed: dict[str, str]) -> list[Any]:
+    """Return what the form holds, with these fields typed."""
+    names = [field.path.rpartition(".")[2] for field in list_asked_fields()]
+    return [widths, attacked, *((USUAL | typed)[name] for name in names)]
+
+
 def ask(
-    services: Services, run_id: int, widths: list[int], *drawn: str, attacked: bool = False
+    services: Services, run_id: int, ticked: list[int], *, attacked: bool = False, **typed: str
 ) -> Any:
     """Press the button that measures a run at other widths."""
-    values = (widths, attacked, *(drawn or NOTHING_DRAWN))
-    return launch_widths(services, get(services, run_id), list_drawn_fields(), values)
+    values = fill(ticked, attacked, typed)
+    return launch_widths(services, get(services, run_id), list_asked_fields(), values)
 
 
 def test_an_evaluation_shows_its_curve_with_what_it_is_compared_to(
@@ -186,7 +199,7 @@ def test_a_trained_run_offers_other_widths(
     services: Services, samples: MapSamples, *, name: str, widths: list[int]
 ) -> None:
     """Widths are suggested; an attack is offered where there is a classifier."""
-    shown = show_widths(get(services, getattr(samples, name)))
+    shown = show_widths(services, get(services, getattr(samples, name)))
     assert (shown[OFFER].visible, shown[ASKING].visible, shown[REASON]) == (True, True, "")
     assert shown[WIDTHS].value == widths
     assert shown[ATTACKED].visible is (name == "classifier")
@@ -196,7 +209,7 @@ def test_a_start_made_for_one_width_says_that_there_is_no_other(
     services: Services, samples: MapSamples
 ) -> None:
     """LoftQ's weights belong to their width: the reason stands there instead of a form."""
-    shown = show_widths(get(services, samples.loftq))
+    shown = show_widths(services, get(services, samples.loftq))
     assert (shown[OFFER].visible, shown[ASKING].visible) == (True, False)
     assert "loftq made its weights for 4 bits alone" in shown[REASON]
 
@@ -204,14 +217,16 @@ def test_a_start_made_for_one_width_says_that_there_is_no_other(
 @pytest.mark.parametrize("name", ["baseline", "measured", "waiting"])
 def test_other_runs_offer_nothing(services: Services, samples: MapSamples, *, name: str) -> None:
     """A 16-bit model has no other width, and an evaluation trained nothing."""
-    assert show_widths(get(services, getattr(samples, name)))[OFFER].visible is False
+    assert show_widths(services, get(services, getattr(samples, name)))[OFFER].visible is False
 
 
 def test_measuring_queues_the_widths_and_leaves_for_the_run(
     services: Services, samples: MapSamples
 ) -> None:
     """Chosen widths and a random map become one run; its page is the next address."""
-    problems, address = ask(services, samples.switchable, [8, 3], "8\n4", "1\n3", "block")
+    problems, address = ask(
+        services, samples.switchable, [8, 3], widths="8\n4", weights="1\n3", scope="block"
+    )
     assert problems["problems"] == []
     run = get(services, int(address.removeprefix("/run?id=")))
     assert [each["map"] for each in run.spec["maps"]] == ["uniform", "uniform", "random"]
@@ -220,19 +235,56 @@ def test_measuring_queues_the_widths_and_leaves_for_the_run(
     assert run.parent_id == samples.switchable
 
 
-def test_an_attack_is_queued_with_its_widths(services: Services, samples: MapSamples) -> None:
-    """Pressing the button with the attack chosen asks for it."""
-    _, address = ask(services, samples.classifier, [4], attacked=True)
-    run = get(services, int(address.removeprefix("/run?id=")))
-    assert run.spec["attack"]["attack"] == "gbda"
+def test_a_named_map_is_queued_with_the_others(services: Services, samples: MapSamples) -> None:
+    """Lines and a name are one more map, between the widths and what is drawn."""
+    lines = "model.layers.0.*=8\n*.mlp.*=W4A8"
+    asked = {"layer_bits": lines, "name": "first block wide", "widths": "8\n4"}
+    problems, address = ask(services, samples.switchable, [4], **asked)
+    assert problems["problems"] == []
+    maps = get(services, int(address.removeprefix("/run?id="))).spec["maps"]
+    assert [each["map"] for each in maps] == ["uniform", "layers", "random"]
+    assert maps[1]["name"] == "first block wide"
+    assert maps[1]["layer_bits"] == ["model.layers.0.*=8", "*.mlp.*=W4A8"]
+
+
+def test_an_attack_is_queued_as_it_is_chosen(services: Services, samples: MapSamples) -> None:
+    """Pressing the button with the attack chosen asks for it, with its texts and steps."""
+    _, address = ask(services, samples.classifier, [4], attacked=True, num_samples="20")
+    attack = get(services, int(address.removeprefix("/run?id="))).spec["attack"]
+    assert (attack["attack"], attack["num_samples"], attack["num_steps"]) == ("gbda", 20, 100)
+
+
+def test_what_it_costs_is_said_before(services: Services, samples: MapSamples) -> None:
+    """Time and memory stand beside the button; more texts to attack take longer."""
+    run = get(services, samples.classifier)
+    assert show_widths(services, run)[ESTIMATE].startswith("6 maps: about ")
+    told = [
+        describe_cost(services, run, list_asked_fields(), fill([4], attacked, {}))
+        for attacked in (False, True)
+    ]
+    assert all("iB of memory" in each and "Time rests on" in each for each in told)
+    clean, attacked = (each.partition("about ")[2].partition(" (")[0] for each in told)
+    assert (clean.endswith(" s"), attacked.endswith(" min")) == (True, True)
+
+
+def test_what_cannot_be_queued_has_no_estimate(services: Services, samples: MapSamples) -> None:
+    """Instead of a time there is what is wrong, while it is typed."""
+    run = get(services, samples.switchable)
+    told = describe_cost(services, run, list_asked_fields(), fill([4], False, {"widths": "9"}))
+    assert told.startswith("No estimate: ")
+    assert "16" in told
 
 
 @pytest.mark.parametrize(
-    ("widths", "drawn", "element"),
+    ("widths", "typed", "element"),
     [
-        ([], NOTHING_DRAWN, ""),
-        ([4], ("8\n9", "", "model"), "field-maps-widths"),
-        ([4], ("8\n4", "1", "model"), "field-maps-weights"),
+        ([], {}, "measured-widths"),
+        ([4], {"widths": "8\n9"}, "field-maps-widths"),
+        ([4], {"widths": "8\n4", "weights": "1"}, "field-maps-weights"),
+        ([4], {"layer_bits": "*.mlp.*=4"}, "field-maps-name"),
+        ([4], {"name": "mine"}, "field-maps-layer_bits"),
+        ([4], {"layer_bits": "*.mlp.*=9", "name": "mine"}, "field-maps-layer_bits"),
+        ([4], {"layer_bits": "nowhere=4", "name": "mine"}, "field-maps-layer_bits"),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_its_field(
@@ -240,11 +292,18 @@ def test_what_cannot_be_measured_is_said_at_its_field(
     samples: MapSamples,
     *,
     widths: list[int],
-    drawn: tuple[str, str, str],
+    typed: dict[str, str],
     element: str,
 ) -> None:
     """No map at all, a width that is none, and too few chances are one sentence each."""
-    problems, address = ask(services, samples.switchable, widths, *drawn)
+    problems, address = ask(services, samples.switchable, widths, **typed)
     assert address == ""
     assert [each["element"] for each in problems["problems"]] == [element]
     assert problems["heading"] == text.PROBLEM
+
+
+def test_a_wrong_attack_is_said_at_its_field(services: Services, samples: MapSamples) -> None:
+    """Steps that are no number are named at their field."""
+    problems, address = ask(services, samples.classifier, [4], attacked=True, num_steps="many")
+    assert address == ""
+    assert [each["element"] for each in problems["problems"]] == ["field-attack-num_steps"]
