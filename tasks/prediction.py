@@ -13,6 +13,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from engine.adapter_fit import check_adapter_folder
+from engine.data.row_counting import count_tasks
 from engine.data.task_check import check_data, check_measured
 from engine.errors import Problem
 from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
@@ -126,14 +127,19 @@ def predict_child(
 def load_speed(database: Database, settings: Settings, spec: Subject) -> SpeedBasis:
     """Take the speed from past runs of the same model on the device that ran it last.
 
+    Tasks have as many examples as their files here, where there are any, in those runs as well.
+
     Without any, only the kind of device is known: that of the last run, else that of the queue.
     """
     past = list_past_runs(database, spec.model.source)
+    runs = [PastRun(load_spec(run.spec), run.seconds_by_stage) for run in past]
+    specs = [spec, *(run.spec for run in runs)]
     device = past[0].device if past else find_last_device(database, settings.queue)
     return learn_speed(
-        [PastRun(load_spec(run.spec), run.seconds_by_stage) for run in past],
+        runs,
         device=_device_kind(device or settings.queue),
         num_cores=os.cpu_count() or 1,
+        rows=count_tasks(specs, data_folder=settings.data_folder, mirror=settings.data_mirror),
     )
 
 

@@ -7,37 +7,21 @@ where they are sure to refuse. Start with `check_data`.
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 from engine.data.corpora import BUNDLED_CORPORA, find_file, load_documents
 from engine.data.mirror import find_in_mirror
 from engine.data.python_docs import SPLITS
-from engine.data.row_files import ROW_SUFFIXES, check_columns, unreadable
-from engine.data.supervised_tasks import (
-    GLUE,
-    MEASURED_FIELD,
-    SPANS,
-    SUMMARIES,
-    SUPERVISED,
-)
-from engine.data.task_sources import TaskSource, find_mirrored, iter_own
-from engine.data.tasks import TASKS, split_held_out
+from engine.data.row_counting import KNOWN, MEASURED_SPLITS, count_rows
+from engine.data.row_files import ROW_SUFFIXES, check_columns
+from engine.data.supervised_tasks import MEASURED_FIELD, SUPERVISED
+from engine.data.task_sources import find_mirrored, iter_own
+from engine.data.tasks import split_held_out
 from engine.data.text_files import SUFFIXES
 from engine.errors import DataError, Problem
 from engine.estimates.task_lengths import TASK_EXAMPLES
 from engine.specs.data import DataSpec, TaskData
-
-KNOWN: Mapping[str, TaskSource] = MappingProxyType({**TASKS, **SUPERVISED})
-MEASURED_SPLITS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        name: tuple(task.measured)
-        for catalogue in (GLUE, SPANS, SUMMARIES)
-        for name, task in catalogue.items()
-    }
-)
 
 
 def check_data(
@@ -67,7 +51,7 @@ def check_task(
         else:
             rows = find_mirrored(KNOWN[spec.task], "train", at=at, mirror=mirror)
         if spec.held_out:
-            count = TASK_EXAMPLES[spec.task] if rows is None else _count_rows(rows, field=at)
+            count = TASK_EXAMPLES[spec.task] if rows is None else count_rows(rows, field=at)
             _check_held_out(spec, count, field=at)
     except (DataError, OSError) as error:
         return (_to_problem(error, at),)
@@ -124,30 +108,6 @@ def _check_held_out(spec: TaskData, count: int | None, *, field: str) -> None:
         )
     if count is not None and spec.held_out >= count:
         split_held_out(range(count), spec.held_out)
-
-
-def _count_rows(path: Path, *, field: str) -> int | None:
-    """Return how many rows a file has; None where this machine cannot tell."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            return _count_parquet(path, field)
-        with path.open("rb") as lines:
-            return sum(1 for line in lines if line.strip())
-    except OSError as error:
-        raise unreadable(path, error, field) from error
-
-
-def _count_parquet(path: Path, field: str) -> int | None:
-    """Return the rows a parquet file says it has; not where the library is not installed."""
-    if importlib.util.find_spec("pyarrow") is None:
-        return None
-    import pyarrow  # noqa: PLC0415  heavy, and only this kind of file needs it
-    from pyarrow import parquet  # noqa: PLC0415
-
-    try:
-        return int(parquet.read_metadata(path).num_rows)
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is not a whole parquet file", field=field) from error
 
 
 def _is_refused(spec: DataSpec, data_folder: Path) -> bool:

@@ -9,9 +9,10 @@ lm-eval. What heads other than causal-lm are asked is as long as their training 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from engine.estimates.row_counts import RowCounts
 from engine.estimates.task_lengths import TASK_QUESTIONS, TASK_TOKENS
 from engine.specs import EvaluationSpec
 
@@ -47,11 +48,17 @@ GUESSED = Questions(1_000, 200, 0)
 GUESSED_SHOT = 100
 
 
-def count_benchmarks(spec: EvaluationSpec) -> tuple[int, bool]:
+def find_questions(name: str, rows: RowCounts) -> Questions:
+    """Return a benchmark's questions, as many as were counted; a guess where it is not known."""
+    known = KNOWN.get(name, GUESSED)
+    return replace(known, count=rows.asked.get(name, known.count))
+
+
+def count_benchmarks(spec: EvaluationSpec, *, rows: RowCounts | None = None) -> tuple[int, bool]:
     """Return the tokens of one pass over a spec's benchmarks, and whether that is a guess."""
     total, is_guess = 0, False
     for name in spec.benchmarks:
-        questions = KNOWN.get(name, GUESSED)
+        questions = find_questions(name, rows or RowCounts())
         is_guess = is_guess or name not in KNOWN or name in WRITTEN
         count = min(questions.count, spec.benchmark_limit or questions.count)
         shots = questions.shots if spec.num_fewshot is None else spec.num_fewshot

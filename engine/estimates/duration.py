@@ -66,7 +66,7 @@ class DurationEstimate:
 
 def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) -> DurationEstimate:
     """Predict the seconds of every stage."""
-    work = count_workload(spec)
+    work = count_workload(spec, rows=speed.rows)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
     num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
     forward = speed.evaluate_tokens_per_second or flops / (2 * num_multiplied)
@@ -91,9 +91,7 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
     if isinstance(spec, MapEvaluationSpec):
         rounding = _rounding_seconds(list_quantized(spec, shapes), speed)
         read = forward if work.evaluate_tokens else speed.benchmark_tokens_per_second or forward
-        parts = measure_maps(
-            spec, shapes, parts, rounding=rounding, forward=read, device=speed.device
-        )
+        parts = measure_maps(spec, shapes, parts, rounding=rounding, forward=read, speed=speed)
     factor, basis = _judge(work, speed)
     return DurationEstimate(parts, factor, basis)
 

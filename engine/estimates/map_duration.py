@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.estimates.benchmarks import GUESSED, KNOWN, Questions
+from engine.estimates.benchmarks import Questions, find_questions
+from engine.estimates.row_counts import RowCounts
+from engine.estimates.speed import SpeedBasis
 from engine.estimates.widths import count_kept
 from engine.models.shapes import ModelShapes
 from engine.specs import GradientAttack, MapEvaluationSpec
@@ -26,7 +28,7 @@ def measure_maps(
     *,
     rounding: float,
     forward: float,
-    device: str,
+    speed: SpeedBasis,
 ) -> dict[str, float]:
     """Return the seconds of a run's stages, where all that measures is the stage of the maps.
 
@@ -36,18 +38,18 @@ def measure_maps(
         parts: Seconds by stage of measuring it once.
         rounding: Seconds to round all weights once.
         forward: Tokens that the model reads in a second.
-        device: "cpu" or "cuda".
+        speed: The kind of device, and how many texts there are.
     """
     once = sum(parts.get(stage, 0.0) for stage in MEASURING) + rounding * count_kept(spec)
     if isinstance(spec.attack, GradientAttack):
-        once += _attack_seconds(spec, spec.attack, shapes, forward=forward, device=device)
+        once += _attack_seconds(spec, spec.attack, shapes, forward=forward, speed=speed)
     kept = {stage: seconds for stage, seconds in parts.items() if stage not in MEASURING}
     return {**kept, "maps": len(spec.maps) * once}
 
 
 def attacked_tokens(spec: MapEvaluationSpec) -> int:
     """Return about how many tokens a text has that is attacked."""
-    return min(spec.evaluation.max_length, _attacked(spec).tokens)
+    return min(spec.evaluation.max_length, _attacked(spec, RowCounts()).tokens)
 
 
 def weighs_fluency(attack: GradientAttack, shapes: ModelShapes) -> bool:
@@ -61,11 +63,11 @@ def _attack_seconds(
     shapes: ModelShapes,
     *,
     forward: float,
-    device: str,
+    speed: SpeedBasis,
 ) -> float:
     """Return the seconds of attacking every text at one map."""
     tokens = attacked_tokens(spec)
-    num_texts = min(attack.num_samples, _attacked(spec).count)
+    num_texts = min(attack.num_samples, _attacked(spec, speed.rows).count)
     num_texts = min(num_texts, spec.evaluation.benchmark_limit or num_texts)
     multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
     words = shapes.vocab_size * shapes.hidden_size / multiplied  # of a pass through the model
@@ -73,11 +75,11 @@ def _attack_seconds(
     is_judged = bool(attack.similarity_weight) or is_fluent
     passes = 2 * (1 + is_judged + words * (1 + is_fluent))  # forward and back
     step = attack.num_gradient_samples * tokens
-    drawn = step * shapes.vocab_size * PROBABILITY_SECONDS[device]
+    drawn = step * shapes.vocab_size * PROBABILITY_SECONDS[speed.device]
     steps = attack.num_steps * (step * passes / forward + drawn)
     return num_texts * (steps + attack.num_tries * tokens / forward)
 
 
-def _attacked(spec: MapEvaluationSpec) -> Questions:
+def _attacked(spec: MapEvaluationSpec, rows: RowCounts) -> Questions:
     """Return the questions of the benchmark whose texts are attacked, the first."""
-    return KNOWN.get(next(iter(spec.measured_tasks), ""), GUESSED)
+    return find_questions(next(iter(spec.measured_tasks), ""), rows)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from engine.estimates.followed import followed_bytes
 from engine.estimates.map_memory import attack_bytes, count_attacked
+from engine.estimates.row_counts import RowCounts
 from engine.estimates.selection import list_adapted, list_observed, list_quantized, num_groups
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.widths import (
@@ -67,7 +68,7 @@ def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) ->
         "calibration": _calibration_bytes(spec, shapes),
         "sensitivity": _sensitivity_bytes(spec, shapes),
         "activations": _activation_bytes(spec, shapes, stored),
-        "predictions": _prediction_bytes(spec, shapes, stored),
+        "predictions": _prediction_bytes(spec, shapes, stored, rows=speed.rows),
         "followed": followed_bytes(spec, shapes, stored),
         "attack": attack_bytes(spec, shapes),
     }
@@ -156,11 +157,11 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     return stored * needed
 
 
-def _prediction_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
+def _prediction_bytes(spec: Subject, shapes: ModelShapes, stored: int, *, rows: RowCounts) -> int:
     """Return a piece of logits with its copies, and what is kept of the teacher."""
     if spec.model.head != "causal-lm":
         return _head_bytes(spec, shapes)
-    work = count_workload(spec)
+    work = count_workload(spec, rows=rows)
     logits = LOGIT_COPIES * LOGIT_ROWS * shapes.vocab_size * FLOAT32_BYTES
     hidden = work.evaluate_tokens * shapes.hidden_size * stored
     kept_hidden = hidden if spec.evaluation.divergence else 0

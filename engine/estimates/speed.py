@@ -7,10 +7,11 @@ the same device. Start there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
+from engine.estimates.row_counts import RowCounts
 from engine.estimates.workload import Workload, count_workload
 from engine.specs import Subject
 
@@ -30,6 +31,7 @@ class SpeedBasis:
         load_seconds: Time until the model is in memory.
         calibration_tokens_per_second: Calibration tokens per second of a data-aware start.
         benchmark_tokens_per_second: Tokens per second of the benchmarks.
+        rows: How many examples tasks have on that machine.
     """
 
     device: DeviceKind = "cpu"
@@ -40,6 +42,7 @@ class SpeedBasis:
     load_seconds: float | None = None
     calibration_tokens_per_second: float | None = None
     benchmark_tokens_per_second: float | None = None
+    rows: RowCounts = field(default_factory=RowCounts)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,11 @@ class PastRun:
 
 
 def learn_speed(
-    runs: Iterable[PastRun], *, device: DeviceKind = "cpu", num_cores: int = 2
+    runs: Iterable[PastRun],
+    *,
+    device: DeviceKind = "cpu",
+    num_cores: int = 2,
+    rows: RowCounts | None = None,
 ) -> SpeedBasis:
     """Take the median speed of past runs of the same model on the same device.
 
@@ -59,8 +66,10 @@ def learn_speed(
         runs: Finished runs; others' models or devices would mislead.
         device: Kind of device.
         num_cores: CPU cores of the machine.
+        rows: How many examples tasks have on it: what past runs worked through is counted by them.
     """
-    known = [(count_workload(run.spec), run.seconds_by_stage) for run in runs]
+    rows = rows or RowCounts()
+    known = [(count_workload(run.spec, rows=rows), run.seconds_by_stage) for run in runs]
     return SpeedBasis(
         device=device,
         num_cores=num_cores,
@@ -72,6 +81,7 @@ def learn_speed(
             known, "initialize", lambda work: work.calibration_tokens
         ),
         benchmark_tokens_per_second=_rate(known, "benchmarks", lambda work: work.benchmark_tokens),
+        rows=rows,
     )
 
 

@@ -1,6 +1,7 @@
 """How many examples the tasks have to train and be scored on, and how long they are.
 
-Numbers of examples are those of the data sets as published. Tokens are those of SmolLM2's
+Numbers of examples are those of the data sets as published; a machine may have fewer
+(`row_counts`). Tokens are those of SmolLM2's
 tokenizer: of causal-lm's tasks measured on the training splits, but for hellaswag's; of sst2
 measured on nine tenths of the training split, of squad (question and context) on 525 questions of
 four articles. The other tasks' are about 1.3 tokens for each word their authors count, or guessed

@@ -2,7 +2,7 @@
 
 Exact where the spec gives a number of steps and a limit; where it goes by epochs or over all of a
 text, its length is taken from the bundled corpus or a file's size, and guessed for a hub
-data set.
+data set; of a task's examples it is what was counted, or as published.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 
 from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
-from engine.estimates.task_lengths import TASK_EXAMPLES, TASK_LONGEST, TASK_TOKENS
+from engine.estimates.row_counts import RowCounts
+from engine.estimates.task_lengths import TASK_LONGEST, TASK_TOKENS
 from engine.estimates.widths import (
     Passes,
     count_passes,
@@ -77,8 +78,14 @@ class Workload:
         return self.train_tokens + ASKED_SHARE * self.asked_tokens
 
 
-def count_workload(spec: Subject) -> Workload:
-    """Count the tokens of every stage of a run."""
+def count_workload(spec: Subject, *, rows: RowCounts | None = None) -> Workload:
+    """Count the tokens of every stage of a run.
+
+    Args:
+        spec: What was asked; complete.
+        rows: How many examples tasks have; as published where not given.
+    """
+    rows = rows or RowCounts()
     evaluation = spec.evaluation.model_copy(update={"benchmarks": spec.measured_tasks})
     eval_windows, guessed = 0, False  # other heads predict no text
     if spec.model.head == "causal-lm":
@@ -87,13 +94,13 @@ def count_workload(spec: Subject) -> Workload:
         )
     evaluate_tokens = eval_windows * evaluation.max_length
     teach_tokens = evaluate_tokens if evaluation.divergence else 0
-    benchmark_tokens, is_unknown = count_benchmarks(evaluation)
+    benchmark_tokens, is_unknown = count_benchmarks(evaluation, rows=rows)
     guessed = guessed or is_unknown
     training = find_training(spec)
     passes, per_step = Passes(0, 0, 0), 0
     steps = trials = calibration_tokens = 0
     if training is not None:
-        steps, num_windows, is_guess = _count_steps(training)
+        steps, num_windows, is_guess = _count_steps(training, rows)
         guessed = guessed or is_guess
         benchmark_tokens *= 1 + evaluation.before_training
         passes, trials = count_passes(spec, training), count_trial_steps(spec, training)
@@ -145,11 +152,10 @@ def _row_tokens(training: QatTraining) -> int:
     return training.max_length
 
 
-def _count_rows(training: QatTraining) -> tuple[int, bool]:
+def _count_rows(training: QatTraining, rows: RowCounts) -> tuple[int, bool]:
     """Return the windows or examples of the training data, and whether that is a guess."""
     if isinstance(training.data, TaskData):
-        num_examples = TASK_EXAMPLES[training.data.task] - training.data.held_out
-        return max(1, num_examples), training.data.source is not None
+        return rows.count_trained(training.data)
     return _count_windows(training.data, training.max_length, None)
 
 
@@ -157,9 +163,9 @@ def _windows_per_step(training: QatTraining) -> int:
     return training.per_device_train_batch_size * training.gradient_accumulation_steps
 
 
-def _count_steps(training: QatTraining) -> tuple[int, int, bool]:
+def _count_steps(training: QatTraining, rows: RowCounts) -> tuple[int, int, bool]:
     """Return the optimizer steps, the windows of the text, and whether the steps are a guess."""
-    num_windows, guessed = _count_rows(training)
+    num_windows, guessed = _count_rows(training, rows)
     if training.max_steps is not None:
         return training.max_steps, num_windows, False
     steps = ceil(num_windows * training.num_train_epochs / _windows_per_step(training))

