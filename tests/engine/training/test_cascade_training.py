@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +18,7 @@ from engine.specs.bit_policy import SwitchableBits
 from engine.training.batches import Microbatch, iter_steps
 from engine.training.cascade import find_rule
 from engine.training.distances import divergence, state_distance
-from engine.training.objectives import build_mix, reference_loss
+from engine.training.objectives import Answers, build_mix, reference_loss
 from engine.training.parameter_groups import (
     build_optimizer,
     build_scheduler,
@@ -49,16 +50,24 @@ def make(folder: Path, kind: str = "plain head") -> Tiny:
     return tiny
 
 
-def cut(tiny: Tiny, microbatch: int) -> list[Microbatch]:
-    """Return the first step's four windows in microbatches of that many."""
-    spec = make_spec(
-        per_device_train_batch_size=microbatch, gradient_accumulation_steps=4 // microbatch
-    )
-    return next(iter_steps(spec, tiny.data, 0, torch.device("cpu")))
+def cut(tiny: Tiny, *rows: int) -> list[Microbatch]:
+    """Return the first step's four windows in microbatches of so many rows each."""
+    spec = make_spec(per_device_train_batch_size=1, gradient_accumulation_steps=sum(rows))
+    singles = iter(next(iter_steps(spec, tiny.data, 0, torch.device("cpu"))))
+    return [join(list(islice(singles, count))) for count in rows]
+
+
+def join(parts: list[Microbatch]) -> Microbatch:
+    """Return full windows as one microbatch."""
+    answers = [
+        torch.cat([getattr(part.answers, name) for part in parts])
+        for name in ("labels", "indices", "log_probs")
+    ]
+    return Microbatch(torch.cat([part.tokens for part in parts]), Answers(*answers))
 
 
 def take_step(
-    tiny: Tiny, policy: SwitchableBits, *, microbatch: int = 4
+    tiny: Tiny, policy: SwitchableBits, *, rows: tuple[int, ...] = (4,)
 ) -> tuple[StepResult, dict[str, Tensor]]:
     """Return a step's losses and gradients; nothing moves."""
     spec = make_spec(bit_policy=policy)
@@ -77,7 +86,7 @@ def take_step(
     bits = tiny.bit_policy(spec)
     assert bits is not None
     with patch.object(optimizer, "step", watch), patch.object(runner.scheduler, "step", watch):
-        result = runner.run(cut(tiny, microbatch), bits.configurations(1))
+        result = runner.run(cut(tiny, *rows), bits.configurations(1))
     return result, seen
 
 
@@ -149,12 +158,12 @@ def test_the_order_of_widths_changes_no_gradient(tmp_path: Path, on: str) -> Non
 @pytest.mark.parametrize("on", FOLLOWED)
 @pytest.mark.parametrize("kind", ["plain head", "tied rounded head"])
 def test_the_cut_of_a_batch_changes_no_gradient(tmp_path: Path, kind: str, on: str) -> None:
-    """In one, two or four microbatches, losses and gradients are the same."""
+    """In one, two or four microbatches, also unequal ones, losses and gradients are the same."""
     tiny = make(tmp_path, kind)
     policy = SwitchableBits(widths=WIDTHS, cascade_on=on)
     whole, expected = take_step(tiny, policy)
-    for microbatch in (2, 1):
-        result, found = take_step(tiny, policy, microbatch=microbatch)
+    for rows in ((2, 2), (1, 1, 1, 1), (1, 3)):
+        result, found = take_step(tiny, policy, rows=rows)
         assert result.losses == pytest.approx(whole.losses, rel=1e-5)
         for name, value in expected.items():
             assert_near(found[name], value)
