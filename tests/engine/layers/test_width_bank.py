@@ -7,11 +7,14 @@ import torch
 
 from engine.errors import SpecError
 from engine.layers.bit_maps import mean_bits, named_map, own_map, uniform_map
+from engine.layers.codebook_scales import build_ranges
 from engine.layers.layer_map import LayerSetting, apply_map, held, keeping, read_map
 from engine.layers.swap import LayerPlan, Layers, install
 from engine.layers.width_bank import add_widths
+from engine.quant.grouping import split
 from engine.specs import (
     AdapterSpec,
+    ElasticLoraAdapter,
     ExperimentSpec,
     FixedCache,
     FixedInputs,
@@ -211,6 +214,27 @@ def test_a_width_that_was_not_trained_uses_the_nearest_pair(placement: str) -> N
         error = (layer.effective().detach() - whole).abs().max()
         assert error < (whole.amax() - whole.amin()) / (2**bits - 1)
     assert logits(model).isfinite().all()
+
+
+@pytest.mark.parametrize("rank", [4, 1])
+def test_a_new_width_fits_the_weight_at_its_rank(rank: int) -> None:
+    """Ranges of an elastic adapter's new width span the weight with what of the pair is active."""
+    elastic = ElasticLoraAdapter(rank_space=(4, 1), placement="absorbed")
+    spec = ExperimentSpec(quantizer=integer(bits=4), adapter=elastic)
+    _, layers = put_in(elastic, widths=())
+    apply_map(layers, {name: LayerSetting(rank=rank) for name in layers})
+    add_widths(layers, (6,), spec)
+    layer = layers[LAYER]
+    pair = layer.adapter
+    assert pair is not None
+    whole = (layer.weight + pair.product(rank)).detach()
+    expected = build_ranges(split(whole, layer.num_groups), integer(bits=4), 6)
+    layer.set_bits(6)
+    assert layer.ranges is not None
+    found = layer.ranges.state_dict()
+    assert found.keys() == expected.state_dict().keys()
+    for name, value in expected.state_dict().items():
+        assert torch.equal(found[name], value)
 
 
 def test_a_width_without_adapter_is_refused_unless_allowed() -> None:
