@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 from engine.errors import Diverged
@@ -48,7 +47,9 @@ def find_lowest(
     listener: Listener,
     key: str,
 ) -> RangeReport:
-    """Try the widths of a cyclic policy; layers, head and random state are left as they were.
+    """Try the widths of a cyclic policy; layers and head are left as they were.
+
+    A trial draws nothing: a step follows from the seed and its number alone.
 
     Args:
         learner: What will be learned; a trial sees the first batches of the training.
@@ -118,8 +119,8 @@ def _try_width(
 
 @contextmanager
 def _untouched(layers: Layers, named: Mapping[str, nn.Parameter]) -> Iterator[None]:
-    """Put parameters, the layer map and the random state back at the end."""
-    settings, random_state = read_map(layers), torch.get_rng_state()
+    """Put parameters and the layer map back at the end."""
+    settings = read_map(layers)
     before = {name: value.detach().clone() for name, value in named.items()}
     try:
         yield
@@ -127,7 +128,6 @@ def _untouched(layers: Layers, named: Mapping[str, nn.Parameter]) -> Iterator[No
         for name, value in named.items():
             value.data.copy_(before[name])
         apply_map(layers, settings)
-        torch.set_rng_state(random_state)
 
 
 def relative_drop(losses: Sequence[float]) -> float:
