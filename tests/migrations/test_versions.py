@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
+from engine.specs import load_spec
 from tasks.errors import SchemaOutdated
 from tasks.settings import Settings
-from tasks.store.database import open_database
+from tasks.store.database import Database, open_database
 from tasks.store.map_scores import list_map_scores
 from tasks.store.measurements import list_scores
+from tasks.store.run_changes import NewRun, create_run
 from tasks.store.runs import get_run
 from tasks.store.schema import check_current, find_revision, get_head, migrate, upgrade
-from tasks.store.tables import Base
+from tasks.store.tables import Base, Run
 from tests.tasks.builders import make_run
 
 INSERT_RUN = """
@@ -37,7 +40,18 @@ INSERT INTO map_scores (run_id, place, benchmark, metric, label, bits, effective
     num_samples, direction, limited)
 VALUES (3, 0, 'text/x', 'perplexity', '4 bits', 4, 4.25, 12.5, 100, 'lower', false)
 """
+TRAINED: dict[str, Any] = {"preset": "qat-lora", "quantizer": {"bits": 4}}
 VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
+
+
+def make_child(database: Database, parent_id: int) -> int:
+    """Queue a search that builds on a run, with the parts of its spec that were its parent's."""
+    parent = get_run(database, parent_id)
+    new = NewRun(
+        name="child", kind="search", spec={**parent.spec, "kind": "search"}, asked={}, preset=None,
+        baseline_key=parent.baseline_key, is_baseline=False, queue="cpu", parent_id=parent_id,
+    )  # fmt: skip
+    return create_run(database, new)[-1]
 
 
 def test_the_newest_revision_equals_the_tables(settings: Settings) -> None:
@@ -125,6 +139,42 @@ def test_evaluations_of_maps_go_with_their_scores(settings: Settings) -> None:
         assert not inspect(connection).has_table("map_scores")
     upgrade(settings)
     assert list_map_scores(database, 3) == ()
+    database.dispose()
+
+
+def test_specs_go_down_to_what_the_older_code_reads(settings: Settings) -> None:
+    """Fields that came with 0003 go where they hold defaults; runs that use them go whole."""
+    upgrade(settings)
+    database = open_database(settings)
+    plain: dict[str, Any] = {"grid": "integer", "bits": 4}
+    wide = {**TRAINED, "adapter": {"kind": "lora-bank", "r": 4}}
+    kept = [
+        make_run(database, **TRAINED),
+        make_run(database, quantizer={**plain, "cache": {"rounding": "none"}, "layer_bits": []}),
+        make_run(database, preset="baseline"),
+    ]
+    gone = [
+        make_run(database, quantizer={**plain, "layer_bits": ["*.0.*=8"]}),
+        make_run(database, quantizer={**plain, "inputs": {"rounding": "fixed", "bits": 8}}),
+        make_run(database, quantizer={**plain, "cache": {"rounding": "layer"}}),
+        make_run(database, quantizer={**plain, "symmetry": "narrow"}),
+        make_run(database, **TRAINED, training={"bit_policy": {"policy": "switchable"}}),
+        make_run(database, **wide, training={"bit_policy": {"policy": "switchable"}}),
+    ]
+    children = [make_child(database, parent) for parent in (kept[0], gone[0])]
+    new = get_run(database, kept[0]).spec
+    assert {"layer_bits", "inputs", "cache"} <= new["quantizer"].keys()
+    migrate(database, "0002_rank_search")
+    with database.connecting() as connection:
+        found = connection.execute(select(Run.id, Run.spec, Run.asked).order_by(Run.id)).all()
+    assert [run.id for run in found] == [*kept, children[0]]
+    for run in found:
+        assert not {"layer_bits", "inputs", "cache"} & run.spec["quantizer"].keys()
+        assert "bit_policy" not in run.spec["training"]
+    assert found[1].asked["quantizer"] == plain
+    assert found[0].spec["quantizer"]["symmetry"] == new["quantizer"]["symmetry"]
+    upgrade(settings)
+    assert load_spec(get_run(database, kept[0]).spec) == load_spec(new)
     database.dispose()
 
 
