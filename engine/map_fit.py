@@ -11,10 +11,8 @@ from collections.abc import Collection, Iterator
 
 from engine.errors import Problem, SpecError
 from engine.specs import (
-    DataAware,
     FloatQuantizer,
     LayerBitsMap,
-    LoftQ,
     LoraBankAdapter,
     MapEvaluationSpec,
     MapSpec,
@@ -22,6 +20,7 @@ from engine.specs import (
     Subject,
     UniformMap,
 )
+from engine.specs.initialization import replaces_weights
 from engine.specs.layer_bits import find_bits, is_cache_rounded
 from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
 
@@ -112,7 +111,7 @@ def _iter_label_problems(spec: MapEvaluationSpec) -> Iterator[Problem]:
 
 def _iter_start_problems(spec: MapEvaluationSpec, quantized: Collection[str]) -> Iterator[Problem]:
     """Yield why frozen weights that were made for one width cannot be rounded to another."""
-    if not isinstance(spec.initialization, LoftQ | DataAware):
+    if not replaces_weights(spec.initialization):
         return
     for name in quantized:
         own = _list_own(spec, name)

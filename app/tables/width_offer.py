@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from app.text import maps as text
 from engine.errors import SpecError
 from engine.map_fit import check_measurable
-from engine.specs import DataAware, LoftQ, LoraBankAdapter, Subject
+from engine.specs import LoraBankAdapter, Subject
+from engine.specs.initialization import replaces_weights
 
 USUAL_WIDTHS = (8, 7, 6, 5, 4, 3)
 
@@ -36,7 +37,7 @@ def describe_offer(spec: Subject) -> WidthOffer:
         quantizer = check_measurable(spec)
     except SpecError as error:
         return WidthOffer(reason=text.NO_OFFER.format(why=error.problems[0].message))
-    if isinstance(spec.initialization, LoftQ | DataAware):
+    if replaces_weights(spec.initialization):
         start = spec.initialization.method
         return WidthOffer(
             reason=text.NO_OFFER_START.format(start=start, bits=f"{quantizer.bits:g}")

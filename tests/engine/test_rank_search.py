@@ -24,9 +24,10 @@ from engine.events import (
 )
 from engine.experiment import Workspace, run_experiment
 from engine.export.rebuilding import RunFiles, rebuild
+from engine.initialize import catalogue
 from engine.layers.layer_map import apply_map, held
 from engine.layers.rank_groups import group_adapters
-from engine.layers.swap import LayerPlan, install
+from engine.layers.swap import LayerPlan, Layers, install
 from engine.rank_search import ParentFiles, run_rank_evaluation, run_rank_search
 from engine.result import load_result, read_trained, read_widths, restore_start
 from engine.specs import (
@@ -322,6 +323,35 @@ def test_what_stands_beside_a_parallel_adapter_comes_from_its_codes(room: Room) 
         expected = whole(input_ids=TOKENS).logits
         assert_near(alone(input_ids=TOKENS).logits, expected)
         assert not torch.equal(make_llama()(input_ids=TOKENS).logits, expected)
+
+
+def test_a_start_that_ends_elsewhere_is_taken_from_the_codes(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A LoftQ run measured where its start comes out otherwise has its own scores."""
+    adapter = ElasticLoraAdapter(
+        rank_space=SPACE, rank_policy="fixed", ranks=(2, 1), placement="parallel"
+    )
+    spec = room.training(adapter=adapter, initialization=LoftQ(iterations=2))
+    expected = scores(room.train(spec, "loftq here"))
+    start = catalogue.start_loftq
+
+    def start_elsewhere(layers: Layers, *args: Any, **values: Any) -> Any:
+        errors = start(layers, *args, **values)
+        for layer in layers.values():
+            layer.weight.data.mul_(1.1)
+        return errors
+
+    monkeypatch.setattr(catalogue, "start_loftq", start_elsewhere)
+    found: list[Event] = []
+    run_rank_evaluation(
+        resolve_child(RankEvaluationSpec, spec, ASKED),
+        workspace=room.workspace("loftq there"),
+        listener=found.append,
+        parent=ParentFiles(room.folder / "loftq here" / "result.safetensors", None),
+        device="cpu",
+    )
+    assert scores(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_data_aware_start_is_found_again(room: Room) -> None:
