@@ -28,32 +28,38 @@ def curve_values(
     return values | {RATES[name]: rate for name, rate in rates.items()}
 
 
-def changes_bits(policy: BitPolicy, step: int) -> bool:
-    """Whether step `step` (from 1) has another mean width than the step before it."""
-    return step == 1 or policy.mean_bits(step) != policy.mean_bits(step - 1)
+def changed_bits(policy: BitPolicy | None, step: int) -> dict[str, float]:
+    """Return "train/bits" where step `step` (from 1) has another mean width than the one before.
 
-
-def bits_values(policy: BitPolicy, step: int) -> dict[str, float]:
-    """Return "train/bits", the mean width of a step over its configurations and weights.
-
-    It belongs to every step whose width is another, however seldom the rest is logged: of a cycle
-    that every tenth step is logged of, neither the ends nor the form would be left.
+    It belongs to every such step, however seldom the rest is logged: of a cycle that every tenth
+    step is logged of, neither the ends nor the form would be left.
     """
+    if policy is None or (step > 1 and policy.mean_bits(step) == policy.mean_bits(step - 1)):
+        return {}
     return {BITS: policy.mean_bits(step)}
 
 
 def width_values(
-    policy: BitPolicy, *, trained: Sequence[Configuration], losses: Sequence[float]
+    policy: BitPolicy | None,
+    step: int,
+    *,
+    trained: Sequence[Configuration],
+    losses: Sequence[float],
 ) -> dict[str, float]:
     """Return what a logged step has where widths change.
 
-    That is "train/loss_8bit" for every width of a switchable step: the mean over the ranks it was
-    trained at. Other policies have none.
+    "train/bits" is the mean width over configurations and weights. A switchable step also has
+    "train/loss_8bit" for every width it trained: the mean over the ranks it was trained at.
     """
-    if not isinstance(policy.spec, SwitchableBits):
+    if policy is None:
         return {}
+    values = {BITS: policy.mean_bits(step)}
+    if not isinstance(policy.spec, SwitchableBits):
+        return values
     found: dict[int, list[float]] = {}
     for configuration, loss in zip(trained, losses, strict=True):
         if configuration.width is not None:
             found.setdefault(configuration.width, []).append(loss)
-    return {f"train/loss_{width}bit": sum(each) / len(each) for width, each in found.items()}
+    return values | {
+        f"train/loss_{width}bit": sum(each) / len(each) for width, each in found.items()
+    }

@@ -20,7 +20,7 @@ from engine.teacher.cache import Tensors
 from engine.training.bit_policy import BitPolicy
 from engine.training.cascade import find_rule
 from engine.training.checkpoints import Checkpoint
-from engine.training.curves import bits_values, changes_bits, curve_values, width_values
+from engine.training.curves import changed_bits, curve_values, width_values
 from engine.training.learner import Learner, Part
 from engine.training.parameter_groups import (
     build_optimizer,
@@ -102,14 +102,11 @@ def train(
             seconds = time.perf_counter() - began
             sampled.note(step, find_own_loss(layers, trained, result.losses))
             is_logged = step % spec.logging_steps == 0 or step == total
-            values: dict[str, float] = {}
+            values = changed_bits(bit_policy, step)
             if is_logged:
                 speed = learner.count_tokens(microbatches) * len(trained) / seconds
                 values |= curve_values(result, rates, speed)
-            if bit_policy is not None and is_logged:
-                values |= width_values(bit_policy, trained=trained, losses=result.losses)
-            if bit_policy is not None and (is_logged or changes_bits(bit_policy, step)):
-                values |= bits_values(bit_policy, step)
+                values |= width_values(bit_policy, step, trained=trained, losses=result.losses)
             for key, value in values.items():
                 listener(MetricPoint(key, step, value))
             if policy is not None and is_logged:
