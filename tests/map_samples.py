@@ -27,6 +27,7 @@ from tests.store_samples import BENCHMARK, carry_out, open_events, size_of
 
 PERPLEXITY = {3: 31.0, 4: 21.9, 5: 19.6, 6: 18.9, 7: 18.7, 8: 18.6, 16: 18.5}
 TYPED_WIDTHS = (3, 4, 5, 6, 7, 8, 16)
+ATTACKED = "sst2 attack"
 NAMED = {"map": "layers", "name": "first blocks wide", "layer_bits": ["model.layers.0.*=8"]}
 DRAWN = {"map": "random", "widths": [8, 6, 4], "scope": "layer"}
 
@@ -154,14 +155,18 @@ def _attack(desk: Desk, parent: int) -> int:
     events: list[Event] = [*open_events(), StageStarted("maps", len(maps))]
     for place, label in enumerate(("4 bits", "8 bits", "16 bits", "random 8, 6, 4 by layer")):
         bits = (4, 8, 16, 6)[place]
-        for metric, value, count in (
-            ("accuracy", 0.85 + place / 100, 872),
-            ("adversarial_accuracy", 0.1 + place / 20, 100),
-            ("token_change_rate", 0.16 + place / 50, 90),
+        for benchmark, metric, value, count in (
+            ("sst2", "accuracy", 0.85 + place / 100, 872),
+            (ATTACKED, "accuracy", 0.86 + place / 100, 100),
+            (ATTACKED, "adversarial_accuracy", 0.1 + place / 20, 100),
+            (ATTACKED, "token_change_rate", 0.16 + place / 50, 70 + place),
         ):
             error = math.sqrt(value * (1 - value) / count)
             score = (metric, value, error, count, "higher")
-            events.append(MapScored(place, label, bits, bits + 0.3, "sst2", *score))  # type: ignore[arg-type]
+            is_limited = benchmark == ATTACKED
+            events.append(
+                MapScored(place, label, bits, bits + 0.3, benchmark, *score, limited=is_limited)  # type: ignore[arg-type]
+            )
     carry_out(desk, run.id, events)
     return run.id
 

@@ -1,23 +1,24 @@
 """A trained model's scores at many layer maps on the Run page: curve, choice of score, table.
 
 An evaluation of maps shows its own, also while it runs; a training run those of its newest finished
-evaluation. Which score is drawn stands in the address (`&score=`). Start with `show_maps`.
+evaluation. Which score is drawn stands in the address (`&score=`); a click on the mark of a run that
+was trained alone opens that run. Start with `show_maps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from app.components.chart import PlotlyChart
-from app.components.page_load import FAST
+from app.components.page_load import FAST, TO_PAGE
 from app.components.table_twin import TableTwin
 from app.pages.run_finding import Missing, find_asked_run
 from app.plots import map_curve
-from app.plots.map_points import list_metrics, read_points
+from app.plots.map_points import MapPoints, key_of, list_choices, read_points, write_value
 from app.services import Services
 from app.tables.describing import count_maps
 from app.tables.map_table import list_table
@@ -80,7 +81,7 @@ def show_maps(services: Services, run: RunRecord, query: Mapping[str, str]) -> l
     if shown is None:
         return hide_maps()
     scores = list_map_scores(services.database, shown.id)
-    titles = list_metrics(scores)
+    titles = list_choices(scores)
     key = query.get("score", "")
     key = key if key in titles else next(iter(titles), "")
     choices = gr.Radio(
@@ -88,35 +89,42 @@ def show_maps(services: Services, run: RunRecord, query: Mapping[str, str]) -> l
         value=key or None,
         visible=len(titles) > 1,
     )
-    note = _write_note(run, shown, scores)
-    figure = draw_score(services, shown, key)
     table = list_table(
         scores,
         trained=list_trained_points(services.database, shown).points,
         baseline=_list_baseline(services, shown),
     )
+    note, figure = draw_score(services, run, shown, key)
     return [gr.Column(visible=True), note, choices, figure, table if scores else None]
 
 
-def draw_score(services: Services, shown: RunRecord, key: str) -> dict[str, Any]:
-    """Draw one score of an evaluation of maps.
+def draw_score(
+    services: Services, run: RunRecord, shown: RunRecord, key: str
+) -> tuple[str, dict[str, Any]]:
+    """Draw one score of an evaluation of maps; return what is said above the figure, and it.
 
     Args:
         services: Where scores are read.
+        run: Whose page it is.
         shown: The evaluation of maps.
         key: Of the score; "" where there is none yet.
     """
-    if not key:
-        return map_curve.draw_empty(_explain_empty(shown))
     database = services.database
+    scores = list_map_scores(database, shown.id)
+    note = _write_note(run, shown, scores)
+    if not key:
+        return note, map_curve.draw_empty(_explain_empty(shown))
+    trained = list_trained_points(database, shown)
     found = read_points(
-        list_map_scores(database, shown.id),
+        scores,
         shown.spec["maps"],
         key,
-        trained=list_trained_points(database, shown).points,
+        trained=trained.points,
         baseline=_list_baseline(services, shown),
     )
-    return map_curve.draw(found, empty=_explain_empty(shown))
+    more = _write_left_out(trained.num_left_out) if found.alone else ""
+    said = " ".join(filter(None, (note, more, _write_undrawn(found))))
+    return said, map_curve.draw(found, empty=_explain_empty(shown))
 
 
 def find_shown(services: Services, run: RunRecord) -> RunRecord | None:
@@ -137,18 +145,32 @@ def sign_maps(services: Services, run: RunRecord) -> str:
 
 
 def wire_maps(services: Services, panels: MapPanels) -> None:
-    """Make the choice of a score redraw the curve and stand in the address."""
+    """Make the choice of a score redraw the curve and stand in the address; let marks be opened."""
+    target = gr.Textbox(visible=False)
 
     def choose(key: str | None, request: gr.Request) -> Any:
         run = find_asked_run(services, request.query_params)
         shown = None if isinstance(run, Missing) else find_shown(services, run)
         if isinstance(run, Missing) or shown is None or not key:
-            return gr.skip()
-        return draw_score(services, shown, key)
+            return gr.skip(), gr.skip()
+        return draw_score(services, run, shown, key)
 
     panels.metric.input(
-        choose, [panels.metric], panels.figure, trigger_mode="always_last", **FAST
+        choose,
+        [panels.metric],
+        [panels.note, panels.figure],
+        trigger_mode="always_last",
+        **FAST,
     ).then(None, [panels.metric], None, js=_TO_ADDRESS)
+    panels.figure.point_click(open_marked, None, [target], trigger_mode="multiple", **FAST).then(
+        None, [target], None, js=TO_PAGE
+    )
+
+
+def open_marked(event: gr.EventData) -> str:
+    """Return the address of the run whose mark was clicked; "" for other marks."""
+    run_id = getattr(event, "customdata", None)
+    return f"/run?id={run_id}" if isinstance(run_id, int) else ""
 
 
 def _list_baseline(services: Services, shown: RunRecord) -> tuple[ScoreRecord, ...]:
@@ -161,10 +183,36 @@ def _list_baseline(services: Services, shown: RunRecord) -> tuple[ScoreRecord, .
 
 def _write_note(run: RunRecord, shown: RunRecord, scores: tuple[MapScoreRecord, ...]) -> str:
     note = text.OWN if run.id == shown.id else text.NEWEST.format(id=shown.id)
-    done, count = len({score.place for score in scores}), len(shown.spec["maps"])
-    if not 0 < done < count:
+    done, count = _count_done(shown, scores), len(shown.spec["maps"])
+    if not scores or done == count:
         return note
-    return f"{note} {text.PARTIAL.format(done=done, count=count_maps(shown))}"
+    said = text.PARTIAL_ENDED if shown.state in TERMINAL_STATES else text.PARTIAL
+    return f"{note} {said.format(done=done, count=count_maps(shown))}"
+
+
+def _count_done(shown: RunRecord, scores: Sequence[MapScoreRecord]) -> int:
+    """Return how many maps are measured whole.
+
+    They are measured one after another, so only the last may be cut short: it is whole where it has
+    all scores of those before, or the run is through.
+    """
+    keys = {score.place: set[str]() for score in scores}
+    for score in scores:
+        keys[score.place].add(key_of(score))
+    if not keys or shown.state == "succeeded":
+        return len(keys)
+    last = keys.pop(max(keys))
+    is_whole = bool(keys) and set.union(*keys.values()) <= last
+    return len(keys) + is_whole
+
+
+def _write_left_out(count: int) -> str:
+    return text.LEFT_OUT[count != 1].format(count=count) if count else ""
+
+
+def _write_undrawn(found: MapPoints) -> str:
+    told = "; ".join(f"{score.label}: {write_value(score)}" for score in found.undrawn)
+    return text.NOT_DRAWN.format(told=told) if told else ""
 
 
 def _explain_empty(shown: RunRecord) -> str:

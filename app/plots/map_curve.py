@@ -2,7 +2,8 @@
 
 One width for all layers is a line with error bars; named maps and widths drawn at random are marks
 of their own; runs trained at one width alone are hollow. What has 16 bits is a line across, because
-its place on the axis would squeeze the rest aside. Start with `draw`; what is shown stands in
+its place on the axis would squeeze the rest aside; its number stands in the legend. What is no
+number is not drawn. Start with `draw`; what is shown stands in
 `map_points`.
 """
 
@@ -13,11 +14,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from app.plots.map_points import Alone, MapKind, MapPoint, MapPoints
-from app.quantities import scale_of, unit_of, write_number, write_score
-from app.tables.metrics import name_metric
+from app.plots.map_points import Alone, MapKind, MapPoint, MapPoints, write_basis, write_value
+from app.quantities import scale_of, unit_of, write_number
 from app.text import maps as text
 from app.theme import SERIES_COLORS
+from engine.specs.quantizer import BITS_UNQUANTIZED
 from tasks.store.records import MapScoreRecord, ScoreRecord
 
 NEUTRAL_COLOR = "#7b8190"
@@ -43,9 +44,12 @@ def draw(found: MapPoints, *, empty: str) -> dict[str, Any]:
         A Plotly figure as a plain dictionary; `customdata` of a hollow mark is the run's id.
     """
     kinds: tuple[MapKind, ...] = ("uniform", "layers", "random")
-    marks = {kind: [p for p in found.points if p.kind == kind] for kind in kinds}
-    data = [_draw_alone(found)] if found.alone else []
+    drawn = [point for point in found.points if math.isfinite(point.score.value)]
+    marks = {kind: [p for p in drawn if p.kind == kind] for kind in kinds}
+    alone = [each for each in found.alone if math.isfinite(each.score.value)]
+    data = [_draw_alone(found, alone)] if alone else []
     data += [_draw_kind(found, kind, points) for kind, points in marks.items() if points]
+    data += _draw_lines(found)
     layout: dict[str, Any] = {
         "uirevision": f"maps-{found.benchmark}-{found.metric}",
         "xaxis": {"title": text.BITS_AXIS, "range": _find_span(found), "dtick": 1},
@@ -55,10 +59,9 @@ def draw(found: MapPoints, *, empty: str) -> dict[str, Any]:
         },
         "showlegend": True,
     }
-    _add_lines(layout, found)
     is_empty = not found.points and found.unrounded is None
     meta = {"aria": empty if is_empty else _tell(found), "empty": empty}
-    return {"data": [] if is_empty else data or [_draw_nothing()], "layout": layout, "meta": meta}
+    return {"data": [] if is_empty else data, "layout": layout, "meta": meta}
 
 
 def draw_empty(sentence: str) -> dict[str, Any]:
@@ -83,15 +86,15 @@ def _draw_kind(found: MapPoints, kind: MapKind, points: Sequence[MapPoint]) -> d
     }
 
 
-def _draw_alone(found: MapPoints) -> dict[str, Any]:
+def _draw_alone(found: MapPoints, alone: Sequence[Alone]) -> dict[str, Any]:
     """Draw runs that were trained at one width: hollow, without a line."""
-    trace = _draw_marks(found, [each.score for each in found.alone])
+    trace = _draw_marks(found, [each.score for each in alone])
     return trace | {
         "mode": "markers",
         "name": text.TRAINED,
-        "text": [_describe_alone(found, each) for each in found.alone],
-        "customdata": [each.run_id for each in found.alone],
-        "x": [each.bits for each in found.alone],
+        "text": [_describe_alone(found, each) for each in alone],
+        "customdata": [each.run_id for each in alone],
+        "x": [each.bits for each in alone],
         "marker": {
             "size": 12,
             "color": NEUTRAL_COLOR,
@@ -111,7 +114,7 @@ def _draw_marks(
         "y": [factor * each.value for each in scores],
         "error_y": {
             "type": "data",
-            "array": [factor * (each.standard_error or 0) for each in scores],
+            "array": [factor * _find_error(each) for each in scores],
             "thickness": 1.2,
             "width": 4,
         },
@@ -119,9 +122,25 @@ def _draw_marks(
     }
 
 
-def _draw_nothing() -> dict[str, Any]:
-    """Return a trace without points, so that lines across have a plot to lie in."""
-    return {"type": "scatter", "x": [], "y": [], "showlegend": False, "hoverinfo": "skip"}
+def _draw_lines(found: MapPoints) -> list[dict[str, Any]]:
+    """Draw what has 16 bits as dashed lines across, named in the legend with their score."""
+    lines = (
+        (found.baseline, text.BASELINE_LINE, "dash"),
+        (found.unrounded, text.UNROUNDED_LINE, "dot"),
+    )
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": title.format(score=_write(found, score)),
+            "x": [0, BITS_UNQUANTIZED],
+            "y": [_factor_of(found) * score.value] * 2,
+            "line": {"color": NEUTRAL_COLOR, "width": 1.5, "dash": dash},
+            "hoverinfo": "skip",
+        }
+        for score, title, dash in lines
+        if score is not None and math.isfinite(score.value)
+    ]
 
 
 def _describe(found: MapPoints, score: MapScoreRecord) -> str:
@@ -129,19 +148,26 @@ def _describe(found: MapPoints, score: MapScoreRecord) -> str:
     bits = text.HOVER_BITS.format(
         bits=write_number(score.bits, 3), effective=write_number(score.effective_bits, 3)
     )
-    limit = text.ON_A_LIMIT if score.limited else ""
     name = html.escape(score.label, quote=False)
-    return f"<b>{name}</b><br>{bits}<br>{name_metric(found.metric)} {_write(found, score)}{limit}"
+    told = f"{found.title} {_write(found, score)}"
+    return f"<b>{name}</b><br>{bits}<br>{told}<br>{write_basis([score])}"
 
 
 def _describe_alone(found: MapPoints, each: Alone) -> str:
     name = html.escape(each.name, quote=False)
-    told = f"{name_metric(found.metric)} {_write(found, each.score)}"
-    return f"<b>{name}</b><br>{text.TRAINED}<br>{told}"
+    told = f"{found.title} {_write(found, each.score)}"
+    how = html.escape(each.summary, quote=False)
+    return f"<b>{name}</b><br>{text.TRAINED}<br>{how}<br>{told}<br>{write_basis([each.score])}"
 
 
 def _write(found: MapPoints, score: MapScoreRecord | ScoreRecord) -> str:
-    return write_score(found.metric, score.value, score.standard_error, beside=found.numbers)
+    return write_value(score, beside=found.numbers)
+
+
+def _find_error(score: MapScoreRecord | ScoreRecord) -> float:
+    """Return the error as a bar needs it: nothing where none is known."""
+    error = score.standard_error
+    return error if error is not None and math.isfinite(error) else 0.0
 
 
 def _factor_of(found: MapPoints) -> float:
@@ -160,44 +186,16 @@ def _is_log(found: MapPoints) -> bool:
 def _title_axis(found: MapPoints) -> str:
     unit = unit_of(found.metric, found.numbers)
     better = text.LOWER if found.direction == "lower" else text.HIGHER
-    return f"{name_metric(found.metric)}{f' ({unit})' if unit else ''}, {better}"
-
-
-def _add_lines(layout: dict[str, Any], found: MapPoints) -> None:
-    """Add the dashed lines of 16 bits and their labels at either end, in the y axis' units."""
-    factor, place = _factor_of(found), {"xref": "paper", "yref": "y"}
-    lines = (
-        (found.baseline, text.BASELINE_LINE, "dash", "left"),
-        (found.unrounded, text.UNROUNDED_LINE, "longdash", "right"),
-    )
-    known = [line for line in lines if line[0] is not None and math.isfinite(line[0].value)]
-    layout["shapes"], layout["annotations"] = [], []
-    for score, title, dash, side in known:
-        assert score is not None
-        height = factor * score.value
-        line = {"color": NEUTRAL_COLOR, "width": 1.5, "dash": dash}
-        layout["shapes"].append(
-            {"type": "line", "x0": 0, "x1": 1, "y0": height, "y1": height, "line": line, **place}
-        )
-        layout["annotations"].append(
-            {
-                "text": title.format(score=_write(found, score)),
-                "showarrow": False,
-                "x": 0.005 if side == "left" else 0.995,
-                "y": math.log10(height) if _is_log(found) else height,
-                "xanchor": side,
-                "yanchor": "bottom" if side == "left" else "top",
-                "font": {"size": 11},
-                **place,
-            }
-        )
+    basis = f"<br>{found.basis}" if found.basis else ""
+    return f"{found.title}{f' ({unit})' if unit else ''}, {better}{basis}"
 
 
 def _tell(found: MapPoints) -> str:
     """Say the figure in one sentence, as far as a sentence goes."""
     spoken = [f"{p.score.label} {_write(found, p.score)}" for p in found.points[:SPOKEN_POINTS]]
     spoken += ["…"] if len(found.points) > SPOKEN_POINTS else []
+    basis = f" ({found.basis})" if found.basis else ""
     told = text.CURVE_LABEL.format(
-        metric=name_metric(found.metric), count=len(found.points), told=", ".join(spoken)
+        metric=f"{found.title}{basis}", count=len(found.points), told=", ".join(spoken)
     )
     return told + (text.TRAINED_LABEL.format(count=len(found.alone)) if found.alone else "")

@@ -7,15 +7,19 @@ with `read_points`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.quantities import write_count, write_score
 from app.tables.metrics import name_benchmark, name_metric, order_of_metric
+from app.text import maps as text
+from engine.specs.attack import ATTACKED
 from engine.specs.quantizer import BITS_UNQUANTIZED
 from tasks.store.map_scores import TrainedPoint
 from tasks.store.records import MapScoreRecord, ScoreRecord
 
+_ATTACKED = ATTACKED.format(benchmark="")
 MapKind = Literal["uniform", "layers", "random"]
 
 
@@ -29,11 +33,12 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class Alone:
-    """The same score of a run that was trained at one width."""
+    """The same score of a run that was trained at one width; `summary` says how, in words."""
 
     run_id: int
     name: str
     bits: int
+    summary: str
     score: ScoreRecord
 
 
@@ -68,6 +73,23 @@ class MapPoints:
         return tuple(n for each in known for n in (each.value, each.standard_error))
 
     @property
+    def undrawn(self) -> tuple[MapScoreRecord, ...]:
+        """The scores of maps that have no height, such as what is not a number."""
+        own = (*(point.score for point in self.points), self.unrounded)
+        return tuple(each for each in own if each is not None and not math.isfinite(each.value))
+
+    @property
+    def basis(self) -> str:
+        """On how much the maps were measured."""
+        own = (*(point.score for point in self.points), self.unrounded)
+        return write_basis([each for each in own if each is not None])
+
+    @property
+    def title(self) -> str:
+        """What the score is called."""
+        return name_score(self.benchmark, self.metric)
+
+    @property
     def heights(self) -> tuple[float, ...]:
         """Every score that can be drawn."""
         lines = (each.value for each in (self.unrounded, self.baseline) if each is not None)
@@ -77,15 +99,61 @@ class MapPoints:
 
 
 def list_metrics(scores: Sequence[MapScoreRecord]) -> dict[str, str]:
-    """Return the scores there are, the well-known first: "benchmark|metric" to title."""
+    """Return the scores there are, "benchmark|metric" to title.
+
+    Texts come first, then benchmarks, the well-known scores first, and last what an attack left.
+    """
     found = {key_of(score): score for score in scores}
-    metrics = [score.metric for score in found.values()]
+    names = [name_score(score.benchmark, score.metric) for score in found.values()]
     titles = {}
     for key, score in sorted(found.items(), key=lambda each: (_order(each[1]), each[0])):
-        titles[key] = name_metric(score.metric)
-        if metrics.count(score.metric) > 1:
+        titles[key] = name_score(score.benchmark, score.metric)
+        if names.count(titles[key]) > 1:
             titles[key] += f", {name_benchmark(score.benchmark)}"
     return titles
+
+
+def list_choices(scores: Sequence[MapScoreRecord]) -> dict[str, str]:
+    """Return the same with how many samples each rests on, where that is not the same for all."""
+    titles = list_metrics(scores)
+    counts = {
+        key: write_count_of([score for score in scores if key_of(score) == key]) for key in titles
+    }
+    if len(set(counts.values())) == 1:
+        return titles
+    return {key: f"{title} ({counts[key]})" for key, title in titles.items()}
+
+
+def name_score(benchmark: str, metric: str) -> str:
+    """Return what a score is called; attacked texts have an accuracy of their own."""
+    is_clean = metric == "accuracy" and benchmark.endswith(_ATTACKED)
+    return text.BEFORE_ATTACK if is_clean else name_metric(metric)
+
+
+def write_basis(scores: Sequence[MapScoreRecord | ScoreRecord]) -> str:
+    """Say on how much scores were measured: "limit, n = 4 080", "n = 60 to 90"."""
+    if not scores:
+        return ""
+    limit = [text.LIMIT] if any(score.limited for score in scores) else []
+    return ", ".join([*limit, write_count_of(scores)])
+
+
+def write_count_of(scores: Sequence[MapScoreRecord | ScoreRecord]) -> str:
+    """Say how many samples scores rest on, from the fewest to the most."""
+    counts = [score.num_samples for score in scores]
+    low, high = min(counts), max(counts)
+    if low == high:
+        return text.NUM_SAMPLES.format(count=write_count(low))
+    return text.NUM_SAMPLES_SPAN.format(low=write_count(low), high=write_count(high))
+
+
+def write_value(
+    score: MapScoreRecord | ScoreRecord, *, beside: Collection[float | None] = ()
+) -> str:
+    """Write a score with its error; what is not a number in words."""
+    if math.isnan(score.value):
+        return text.NOT_A_NUMBER
+    return write_score(score.metric, score.value, score.standard_error, beside=beside)
 
 
 def key_of(score: MapScoreRecord | ScoreRecord) -> str:
@@ -115,7 +183,7 @@ def read_points(
     points = [MapPoint(find_kind(maps, each.place), each) for each in own]
     rounded = [point for point in points if not _is_unrounded(point)]
     theirs = [
-        Alone(run.run_id, run.name, run.bits, score)
+        Alone(run.run_id, run.name, run.bits, run.summary, score)
         for run in trained
         for score in run.scores
         if key_of(score) == key and run.bits < BITS_UNQUANTIZED
@@ -141,5 +209,6 @@ def _is_unrounded(point: MapPoint) -> bool:
     return point.kind == "uniform" and point.score.bits >= BITS_UNQUANTIZED
 
 
-def _order(score: MapScoreRecord) -> tuple[bool, int]:
-    return "/" not in score.benchmark, order_of_metric(score.metric)
+def _order(score: MapScoreRecord) -> tuple[bool, bool, int]:
+    is_attack = score.benchmark.endswith(_ATTACKED)
+    return "/" not in score.benchmark, is_attack, order_of_metric(score.metric)

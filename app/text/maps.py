@@ -14,19 +14,29 @@ NEWEST = (
     "One trained model set to each map in turn, by its newest evaluation: [run {id}](/run?id={id})."
 )
 PARTIAL = "{done} of {count} are measured so far."
+PARTIAL_ENDED = "{done} of {count} were measured before the run ended."
+LEFT_OUT = (
+    "1 more run that was trained at one width is left out.",
+    "{count} more runs that were trained at one width are left out.",
+)
+NOT_A_NUMBER = "not a number"
+NOT_DRAWN = "Not drawn: {told}."
+BEFORE_ATTACK = "Accuracy before the attack"
+NUM_SAMPLES = "n = {count}"
+NUM_SAMPLES_SPAN = "n = {low} to {high}"
+LIMIT = "limit"
 METRIC = "Score"
 BITS_AXIS = "Mean bits per weight"
 UNIFORM = "One width for all layers"
 NAMED = "Layer map"
 RANDOM = "Random at every pass"
 TRAINED = "Trained at one width alone"
-BASELINE_LINE = "16-bit baseline {score}"
-UNROUNDED_LINE = "this model with weights in 16 bits {score}"
+BASELINE_LINE = "16-bit baseline, {score}"
+UNROUNDED_LINE = "Same model, weights in 16 bits, {score}"
 LOWER = "lower is better"
 HIGHER = "higher is better"
 CURVE_LABEL = "{metric} against mean bits at {count} maps: {told}"
 TRAINED_LABEL = "; {count} runs trained at one width beside them"
-ON_A_LIMIT = ", on a limit"
 EMPTY_FAILED = "The run failed before its first map was measured; why is said above."
 EMPTY_WAITING = "A point appears here with the first map that is measured."
 EMPTY_ENDED = "The run ended before its first map was measured."
@@ -36,7 +46,7 @@ HOVER_BITS = "{bits} bits, {effective} effective"
 MAP = "Map"
 BITS = "Bits"
 EFFECTIVE_BITS = "Effective bits"
-TRAINED_ROW = "{name} (run {id}, trained alone)"
+TRAINED_ROW = "{name} (run {id}, trained alone: {summary})"
 BASELINE_ROW = "16-bit baseline"
 
 # asking

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from engine.specs.base import Spec, option
 
+ATTACKED = "{benchmark} attack"
+"""How the scores of a benchmark's attacked texts are called."""
+
 
 class NoAttack(Spec):
     """No attack."""

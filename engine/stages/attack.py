@@ -19,7 +19,7 @@ from engine.robustness.classifier import Classifier
 from engine.robustness.reference import Reference, build_reference
 from engine.robustness.report import write_texts
 from engine.session import Session
-from engine.specs.attack import GradientAttack
+from engine.specs.attack import ATTACKED, GradientAttack
 from engine.stages.measure import announce_score
 from engine.stages.restore import RestoredHead
 from engine.supervised.classification import Classification
@@ -134,7 +134,7 @@ def _iter_scores(measured: Measured[Labelled], scores: AttackScores) -> Iterator
     for metric, mean in found:
         if mean is not None:
             yield ScoreMeasured(
-                benchmark=f"{measured.name} attack",
+                benchmark=ATTACKED.format(benchmark=measured.name),
                 metric=metric,
                 value=mean.value,
                 standard_error=mean.standard_error,

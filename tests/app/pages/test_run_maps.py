@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,13 @@ from app.pages.run_widths import (
 )
 from app.services import Services, open_services
 from app.text import maps as text
+from engine.events import MapScored
 from tasks.settings import Settings
 from tasks.store import runs
+from tasks.store.map_scores import add_map_scores
 from tasks.store.records import RunRecord
 from tests.map_samples import MapSamples, add_map_runs
-from tests.store_samples import open_sample_desk
+from tests.store_samples import BENCHMARK, open_sample_desk
 
 CARD, NOTE, METRIC, FIGURE, TABLE = range(5)
 OFFER, REASON, ASKING, WIDTHS, ATTACKED, ATTACK, ESTIMATE = range(7)
@@ -93,11 +97,17 @@ def test_an_evaluation_shows_its_curve_with_what_it_is_compared_to(
     """Line, hybrid, random, runs trained alone and the baseline, and every number as a table."""
     shown = show_maps(services, get(services, samples.measured), {})
     assert shown[CARD].visible is True
-    names = {trace["name"] for trace in shown[FIGURE]["data"]}
-    assert names == {text.UNIFORM, text.NAMED, text.RANDOM, text.TRAINED}
+    traces = [trace for trace in shown[FIGURE]["data"] if trace["mode"] != "lines"]
+    lines = [trace["name"] for trace in shown[FIGURE]["data"] if trace["mode"] == "lines"]
+    assert {trace["name"] for trace in traces} == {
+        text.UNIFORM,
+        text.NAMED,
+        text.RANDOM,
+        text.TRAINED,
+    }
     hollow = next(trace for trace in shown[FIGURE]["data"] if trace["name"] == text.TRAINED)
     assert hollow["customdata"] == [samples.alone[bits] for bits in (3, 4, 8)]
-    assert "18.42" in shown[FIGURE]["layout"]["annotations"][0]["text"]
+    assert any("16-bit baseline, 18.42" in name for name in lines)
     assert [row[0] for row in shown[TABLE]["rows"]][6:9] == [
         "16 bits",
         "first blocks wide",
@@ -141,17 +151,55 @@ def test_scores_appear_while_maps_are_measured(services: Services, samples: MapS
     """Half of the maps are a curve already, and the note says how many are to come."""
     run = get(services, samples.measuring)
     shown = show_maps(services, run, {})
-    assert len(shown[FIGURE]["data"][-1]["x"]) == len(shown[TABLE]["rows"]) - 4 == 3
+    line = next(each for each in shown[FIGURE]["data"] if each["name"] == text.UNIFORM)
+    assert len(line["x"]) == len(shown[TABLE]["rows"]) - 4 == 3
     assert text.PARTIAL.format(done=3, count="8 maps") in shown[NOTE]
     assert sign_maps(services, run).endswith("running 9")
     assert sign_maps(services, run) in sign_findings(services, run, {})
 
 
+def test_a_map_that_is_cut_short_is_not_counted(services: Services, samples: MapSamples) -> None:
+    """A first score does not make a map measured; a run that has ended says "so far" no more."""
+    run = get(services, samples.measuring)
+    with services.database.writing() as session:
+        add_map_scores(session, run.id, [MapScored(
+            3, "6 bits", 6, 6.3, "perplexity/x", "perplexity", 9.0, 0.1, 40, "lower", limited=True
+        )])  # fmt: skip
+    assert text.PARTIAL.format(done=3, count="8 maps") in show_maps(services, run, {})[NOTE]
+    ended = show_maps(services, replace(run, state="cancelled"), {})[NOTE]
+    assert text.PARTIAL_ENDED.format(done=3, count="8 maps") in ended
+
+
+def test_what_is_not_a_number_is_said(services: Services, samples: MapSamples) -> None:
+    """A map whose score is no number is no point, but a sentence and a word in the table."""
+    run = get(services, samples.measured)
+    with services.database.writing() as session:
+        add_map_scores(session, run.id, [MapScored(
+            0, "3 bits", 3, 3.3, BENCHMARK, "perplexity", math.nan, None, 4080, "lower",
+            limited=True,
+        )])  # fmt: skip
+    shown = show_maps(services, run, {})
+    line = next(each for each in shown[FIGURE]["data"] if each["name"] == text.UNIFORM)
+    assert (min(line["x"]), len(line["x"])) == (4.0, 5)
+    assert "Not drawn: 3 bits: not a number." in shown[NOTE]
+    assert shown[TABLE]["rows"][0][3] == text.NOT_A_NUMBER
+
+
 def test_an_attacked_classifier_has_no_perplexity(services: Services, samples: MapSamples) -> None:
-    """Clean and adversarial accuracy and the rate of changed tokens are the scores to choose."""
+    """The benchmark's own accuracy comes first, then that of attacked texts, each with its n."""
     shown = show_maps(services, get(services, samples.attacked), {})
-    titles = [title for title, _ in shown[METRIC].choices]
-    assert titles == ["Accuracy", "Adversarial accuracy", "Token change rate"]
+    assert [title for title, _ in shown[METRIC].choices] == [
+        "Accuracy (n = 872)",
+        "Accuracy before the attack (n = 100)",
+        "Adversarial accuracy (n = 100)",
+        "Token change rate (n = 70 to 73)",
+    ]
+    assert shown[METRIC].value == "sst2|accuracy"
+    assert shown[FIGURE]["layout"]["yaxis"]["title"]["text"].endswith("<br>n = 872")
+    columns = shown[TABLE]["columns"][3:]
+    assert columns[1] == "Accuracy before the attack ↑ limit, n = 100"
+    assert columns[3] == "Token change rate ↑"
+    assert shown[TABLE]["rows"][0][-1].endswith(" (limit, n = 70)")
 
 
 def test_an_evaluation_has_facts_without_empty_scores(

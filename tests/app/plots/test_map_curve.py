@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from app.plots.map_curve import draw
@@ -38,7 +39,7 @@ def make(place: int, metric: str = "perplexity", value: float | None = None) -> 
 def train(run_id: int, bits: int, value: float) -> TrainedPoint:
     """Return a run that was trained at one width."""
     score = ScoreRecord(run_id, BENCHMARK, "perplexity", value, 0.3, 4080, "lower", limited=True)
-    return TrainedPoint(run_id, f"static {bits}", bits, (score,))
+    return TrainedPoint(run_id, f"static {bits}", bits, (score,), "W<4>, QAT")
 
 
 def read(*places: int, **beside: Any) -> MapPoints:
@@ -76,14 +77,16 @@ def test_runs_trained_alone_are_hollow_and_name_their_run() -> None:
     assert (hollow["x"], hollow["customdata"]) == ([4, 8], [4, 5])
     assert hollow["mode"] == "markers"
     assert hollow["marker"]["symbol"].endswith("-open")
+    assert "W&lt;4&gt;, QAT" in hollow["text"][0]
     assert text.TRAINED_LABEL.format(count=2) in figure["meta"]["aria"]
 
 
 def test_sixteen_bits_are_lines_across() -> None:
     """The baseline and the model's own 16 bits squeeze nothing: they are lines, not points."""
     figure = draw(read(0, 1, 4, baseline=[BASELINE]), empty="")
-    assert [each["y0"] for each in figure["layout"]["shapes"]] == [18.42, 18.5]
-    assert "18.42" in figure["layout"]["annotations"][0]["text"]
+    lines = [each for each in figure["data"] if each["mode"] == "lines"]
+    assert [each["y"] for each in lines] == [[18.42, 18.42], [18.5, 18.5]]
+    assert ["18.42" in lines[0]["name"], "18.50" in lines[1]["name"]] == [True, True]
     low, high = figure["layout"]["xaxis"]["range"]
     assert (low < 4, high > 8, high < 9) == (True, True, True)
 
@@ -104,6 +107,24 @@ def test_a_share_that_is_nothing_has_no_logarithm() -> None:
     assert draw(found, empty="")["layout"]["yaxis"]["type"] == "linear"
 
 
+def test_the_axis_says_on_how_much_it_was_measured() -> None:
+    """Limit and number of samples stand at the axis, in what a mark says, and for the ear."""
+    figure = draw(read(0, 1), empty="")
+    basis = "limit, n = 4\u202f080"
+    assert figure["layout"]["yaxis"]["title"]["text"].endswith(f"<br>{basis}")
+    assert figure["data"][0]["text"][0].endswith(f"<br>{basis}")
+    assert basis in figure["meta"]["aria"]
+
+
+def test_a_score_that_is_no_number_is_not_drawn() -> None:
+    """It is no mark that breaks the line, and what is told of it names it."""
+    found = read_points([make(0), make(1, value=math.nan), make(4)], MAPS, KEY)
+    figure = draw(found, empty="")
+    assert figure["data"][0]["x"] == [8.0]
+    assert "4 bits not a number" in figure["meta"]["aria"]
+    assert [score.label for score in found.undrawn] == ["4 bits"]
+
+
 def test_nothing_yet_says_why() -> None:
     """Without a score there is a sentence instead of axes."""
     figure = draw(read(trained=[train(4, 4, 21.5)]), empty="Wait.")
@@ -118,11 +139,14 @@ def test_the_table_has_every_score_with_its_error() -> None:
     """Maps stand in the order asked, then what was trained alone, then the baseline."""
     scores = [make(0), make(0, "kl_divergence", 0.004), make(1)]
     table = list_table(scores, trained=[train(4, 4, 21.5)], baseline=[BASELINE])
-    assert table["columns"][-2:] == ["Perplexity ↓", "KL divergence ×10⁻³ ↓"]
+    assert table["columns"][-2:] == [
+        "Perplexity ↓ limit, n = 4\u202f080",
+        "KL divergence ×10⁻³ ↓ limit, n = 4\u202f080",
+    ]
     assert [row[0] for row in table["rows"]] == [
         "8 bits",
         "4 bits",
-        "static 4 (run 4, trained alone)",
+        "static 4 (run 4, trained alone: W<4>, QAT)",
         text.BASELINE_ROW,
     ]
     assert table["rows"][0][1:] == ["8.00", "8.25", "18.60 ± 0.31", "4.00 ± 310.00"]
