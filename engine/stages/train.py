@@ -67,7 +67,7 @@ def train_layers(
         )
     if bits is not None and isinstance(bits.spec, CyclicBits) and bits.spec.range_test:
         found = _test_range(
-            session, training, learner, layers=layers, policy=(bits, ranks), key=identity
+            session, training, learner, layers=layers, bits=bits, ranks=ranks, key=identity
         )
         bits = replace(bits, spec=bits.spec.model_copy(update={"lowest": found}))
         identity = make_key({"training": identity, "lowest": found})
@@ -95,7 +95,8 @@ def _test_range(
     learner: Learner[Part],
     *,
     layers: Layers,
-    policy: tuple[BitPolicy, RankPolicy | None],
+    bits: BitPolicy,
+    ranks: RankPolicy | None,
     key: str,
 ) -> int:
     """Return the width that cycles begin at: an earlier attempt's, else by a range test."""
@@ -104,7 +105,13 @@ def _test_range(
     if report is None:
         with session.stage(STAGE, count_trial_steps(training.bit_policy)):
             report = find_lowest(
-                learner, layers, training, policy=policy, listener=session.listener, key=key
+                learner,
+                layers,
+                training,
+                bits=bits,
+                ranks=ranks,
+                listener=session.listener,
+                key=key,
             )
         write_report(path, report)
     session.listener(FileWritten("report", REPORT_FILE))

@@ -125,7 +125,7 @@ class BitPolicy:
             return (self._everywhere(spec.widths[place], follows, trains_head=place == 0),)
         trained = spec.widths
         if spec.order == "sandwich" and len(trained) > 2:
-            (drawn,) = self._draw(trained[1:-1], step)[:1]
+            (drawn,) = self._draw(trained[1:-1], step)
             trained = (trained[0], drawn, trained[-1])
         choices = [
             self._everywhere(width, trained[:place] if spec.cascade_weight else ())

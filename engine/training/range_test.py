@@ -43,7 +43,8 @@ def find_lowest(
     layers: Layers,
     spec: QatTraining,
     *,
-    policy: tuple[BitPolicy, RankPolicy | None],
+    bits: BitPolicy,
+    ranks: RankPolicy | None,
     listener: Listener,
     key: str,
 ) -> RangeReport:
@@ -55,14 +56,14 @@ def find_lowest(
         learner: What will be learned; a trial sees the first batches of the training.
         layers: The model's, at their start.
         spec: How to train; a trial has the peak rates from its first step on.
-        policy: Widths, and ranks of elastic adapters.
+        bits: A cyclic policy.
+        ranks: Of elastic adapters.
         listener: Told of every trial step.
         key: Fingerprint of the training.
 
     Raises:
         TypeError: When the policy is not cyclic.
     """
-    bits, ranks = policy
     cyclic = bits.spec
     if not isinstance(cyclic, CyclicBits):
         raise TypeError(f"{cyclic.policy} has no range test")
@@ -71,8 +72,9 @@ def find_lowest(
     lowest = cyclic.highest
     for place, width in enumerate(sorted(bits.maps)):
         losses: list[float] = []
+        at_width = Configuration(bits.maps[width], width)
         for loss in _try_width(
-            learner, layers, spec, widths=(Configuration(bits.maps[width], width),), ranks=ranks
+            learner, layers, spec, at_width=at_width, ranks=ranks, num_steps=cyclic.range_test_steps
         ):
             losses.append(loss)
             listener(MetricPoint(f"range_test/loss_{width}bit", len(losses), loss))
@@ -91,12 +93,11 @@ def _try_width(
     layers: Layers,
     spec: QatTraining,
     *,
-    widths: tuple[Configuration, ...],
+    at_width: Configuration,
     ranks: RankPolicy | None,
+    num_steps: int,
 ) -> Iterator[float]:
     """Yield the loss of every trial step, until it is no number; then put everything back."""
-    policy = spec.bit_policy
-    num_steps = policy.range_test_steps if isinstance(policy, CyclicBits) else 0
     trial = spec.model_copy(update={"lr_scheduler_type": "constant", "warmup_ratio": 0.0})
     optimizer = build_optimizer(layers, trial, learner.head)
     with _untouched(layers, named_trainables(layers, learner.head)), rounded_once(layers):
@@ -109,7 +110,7 @@ def _try_width(
         )
         batches = learner.iter_steps(0)
         for step in range(1, num_steps + 1):
-            trained = at_ranks(layers, step, of_bits=widths, ranks=ranks)
+            trained = at_ranks(layers, step, of_bits=(at_width,), ranks=ranks)
             try:
                 result = runner.run(next(batches), trained)
             except Diverged:

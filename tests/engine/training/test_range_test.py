@@ -42,7 +42,7 @@ def find(tiny: Tiny, policy: CyclicBits, events: list[Event] | None = None) -> R
     bits = tiny.bit_policy(spec)
     assert bits is not None
     return find_lowest(
-        tiny.learner(spec), tiny.layers, spec, policy=(bits, None), key="this",
+        tiny.learner(spec), tiny.layers, spec, bits=bits, ranks=None, key="this",
         listener=(events if events is not None else []).append,
     )  # fmt: skip
 
