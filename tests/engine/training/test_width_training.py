@@ -158,10 +158,11 @@ def test_a_finished_width_stays_as_it_is(tmp_path: Path) -> None:
     assert not torch.equal(logits_at(tiny, 3), seen[2])
 
 
-def test_widths_in_turn_each_have_a_whole_schedule(tmp_path: Path) -> None:
+@pytest.mark.parametrize("warmup_ratio", [0.0, 0.34])
+def test_widths_in_turn_each_have_a_whole_schedule(tmp_path: Path, warmup_ratio: float) -> None:
     """One after another, the rate rises and falls for every width as for a training of its own."""
     policy = SwitchableBits(widths=(5, 4), order="one-after-another")
-    values = {"lr_scheduler_type": "linear", "warmup_ratio": 0.34}
+    values = {"lr_scheduler_type": "linear", "warmup_ratio": warmup_ratio}
     events = make(tmp_path, policy).train(make_spec(bit_policy=policy, **values), tmp_path)
     alone = make_training(tmp_path, steps=STEPS // 2).train(make_spec(**values), tmp_path)
     rates = list(curve(alone, "train/learning_rate").values())
