@@ -82,6 +82,8 @@ def _prepare(
 ) -> tuple[MapEvaluationSpec, ModelShapes]:
     """Return the complete spec and its model's shapes."""
     trained = _get_trained(desk, parent_id)
+    if values.get("parent", parent_id) != parent_id:
+        raise SpecError.at("parent", f"must be {parent_id}, the run that is measured, or left out")
     spec = resolve_child(MapEvaluationSpec, trained, {**values, "parent": parent_id})
     shapes = load_shapes(desk.settings, trained)
     _check(desk, spec, shapes)

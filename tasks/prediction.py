@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 from statistics import mean
 from typing import Any, Literal
@@ -45,6 +45,7 @@ from tasks.store.records import CandidateRecord
 from tasks.store.runs import get_run
 
 DeviceKind = Literal["cpu", "cuda"]
+OF_ONE_SIZE = ("total_bytes", "original_bytes", "effective_bits", "size_parts")
 ENDS = ("", "_low", "_high")
 MOST_STARTS = len(NAMED) + 1 + NUM_LOWEST
 STARTS = frozenset({*NAMED, "most-frequent", "lowest-loss"})
@@ -143,6 +144,17 @@ def load_speed(database: Database, settings: Settings, spec: Subject) -> SpeedBa
     )
 
 
+def describe_estimate(spec: Subject, found: Estimate | None) -> dict[str, Any] | None:
+    """Return an estimate as it is stored and told.
+
+    An evaluation of maps has a size at every map and none of its own: those fields are left out.
+    """
+    if found is None:
+        return None
+    left_out = OF_ONE_SIZE if isinstance(spec, MapEvaluationSpec) else ()
+    return {name: value for name, value in asdict(found).items() if name not in left_out}
+
+
 def _count_new(
     database: Database,
     spec: RankSearchSpec,
@@ -176,6 +188,7 @@ def _device_kind(name: str) -> DeviceKind:
 
 __all__ = [
     "Estimate",
+    "describe_estimate",
     "list_misfits",
     "list_unknown",
     "load_shapes",

@@ -5,8 +5,6 @@ What may be asked is decided before, in `submit` and `children`.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from engine.models.shapes import ModelShapes
 from engine.specs import (
     ExperimentSpec,
@@ -18,7 +16,7 @@ from engine.specs import (
 )
 from tasks.desk import Desk, wake
 from tasks.naming import baseline_key, build_baseline, make_name
-from tasks.prediction import predict, predict_child
+from tasks.prediction import describe_estimate, predict, predict_child
 from tasks.store.records import RunRecord
 from tasks.store.run_changes import NewRun, create_run
 from tasks.store.runs import get_run
@@ -68,7 +66,7 @@ def queue_child(
         queue=desk.settings.queue,
         priority=priority,
         parent_id=spec.parent,
-        estimate=asdict(predicted) if predicted else None,
+        estimate=describe_estimate(spec, predicted),
     )
     baseline = None
     if _has_baseline(spec):
@@ -110,5 +108,5 @@ def _build_new_run(
         is_baseline=spec.is_baseline,
         queue=desk.settings.queue,
         priority=priority,
-        estimate=asdict(predicted),
+        estimate=describe_estimate(spec, predicted),
     )

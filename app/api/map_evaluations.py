@@ -13,9 +13,12 @@ from app.api.access import RunId, ServicesHere
 from app.api.bodies import OPENAPI_MAPS, AskedValues
 from app.api.orders import Priority
 from app.api.refusals import CONFLICT, NOT_FOUND, REFUSED
-from app.api.replies import Reply, RunDetailReply
+from app.api.replies import PreviewReply, Reply, RunDetailReply
 from app.api.runs import read_detail
+from engine.errors import SpecError
 from tasks import submit
+from tasks.map_evaluations import preview_map_evaluation
+from tasks.prediction import describe_estimate
 from tasks.store import map_scores, runs
 from tasks.store.records import MapScoreRecord, RunRecord
 
@@ -27,7 +30,7 @@ class MapScoreReply(Reply):
 
     `place` is that of the map in the spec's list, from 0, `map` its kind, `label` its name. `bits`
     is the mean width over weights, expected where widths are drawn; `effective_bits` counts scales
-    and zero points as well.
+    and zero points as well. `value` is null where it is no finite number.
     """
 
     place: int
@@ -37,7 +40,7 @@ class MapScoreReply(Reply):
     effective_bits: float
     benchmark: str
     metric: str
-    value: float
+    value: float | None
     standard_error: float | None
     num_samples: int
     direction: Literal["lower", "higher"]
@@ -68,6 +71,27 @@ def measure_maps(
     run = submit.submit_map_evaluation(services.desk, run_id, values, priority=priority)
     response.headers["Location"] = f"/api/v1/runs/{run.id}"
     return read_detail(run, services)
+
+
+@router.post(
+    "/runs/{run_id}/map-evaluations/preview",
+    responses=REFUSED | CONFLICT,
+    openapi_extra=OPENAPI_MAPS,
+)
+def preview_maps(run_id: RunId, values: AskedValues, services: ServicesHere) -> PreviewReply:
+    """Say what a request would become or what is wrong with it; nothing is queued."""
+    try:
+        found = preview_map_evaluation(services.desk, run_id, values)
+    except SpecError as error:
+        problems = [{"field": item.field, "message": item.message} for item in error.problems]
+        return PreviewReply(spec=None, preset=None, yaml="", estimate=None, problems=problems)
+    return PreviewReply(
+        spec=found.spec.model_dump(mode="json"),
+        preset=None,
+        yaml=found.yaml,
+        estimate=describe_estimate(found.spec, found.estimate),
+        problems=[],
+    )
 
 
 @router.get("/runs/{run_id}/map-scores")

@@ -32,7 +32,8 @@ class FailureReply(Reply):
 class RunReply(Reply):
     """A run as it stands in a list; `progress` is the done share of the current stage, 0 to 1.
 
-    `seconds` is how long it has run, or ran; `bits` may be a fraction, the mean over layers.
+    `seconds` is how long it has run, or ran; `bits` may be a fraction, the mean over layers, and is
+    null for an evaluation of layer maps, whose scores say their own.
     """
 
     id: int
@@ -43,7 +44,7 @@ class RunReply(Reply):
     model: str
     method: str
     preset: str | None
-    bits: float
+    bits: float | None
     is_baseline: bool
     priority: int
     attempt: int
@@ -240,7 +241,7 @@ def describe_run(run: RunRecord) -> dict[str, Any]:
         "is_ended": run.state in TERMINAL_STATES,
         "model": describe_model(run),
         "method": describe_method(run),
-        "bits": nominal_bits(run),
+        "bits": None if run.kind == "map-evaluation" else nominal_bits(run),
         "progress": progress_ratio(run),
         "seconds": elapsed_seconds(run),
         "is_stopping": run.control == "cancel" and run.state not in TERMINAL_STATES,

@@ -17,7 +17,7 @@ Fields = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Fields to set, as search.num_evaluations=80 or objective.split=validation.",
+        help="Fields to set, as seed=7 or evaluation.benchmark_limit=100.",
     ),
 ]
 Strategy = Annotated[

@@ -74,19 +74,22 @@ def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
 
 
 def describe_estimates(run: RunRecord) -> Section:
-    """Return what was predicted beside what was measured."""
+    """Return what was predicted beside what was measured.
+
+    An evaluation of maps has a size at each of its maps, and so none of its own.
+    """
     guess, size, used = run.estimate or {}, run.size or {}, run.resources or {}
     stages = used.get("seconds_by_stage") or {}
     seconds = sum(stages.values()) if stages else None
     memory = (guess.get("peak_memory_bytes"), used.get("peak_memory_bytes"))
+    bits = (guess.get("effective_bits"), size.get("effective_bits"))
+    total = (guess.get("total_bytes"), size.get("total_bytes"))
+    sizes = (
+        _estimate_row(text.SIZE, *total, write_bytes),
+        _estimate_row(text.EFFECTIVE_BITS, *bits, _write_bits),
+    )
     rows = (
-        _estimate_row(text.SIZE, guess.get("total_bytes"), size.get("total_bytes"), write_bytes),
-        _estimate_row(
-            text.EFFECTIVE_BITS,
-            guess.get("effective_bits"),
-            size.get("effective_bits"),
-            _write_bits,
-        ),
+        *(() if run.kind == "map-evaluation" else sizes),
         _estimate_row(text.MEMORY, *memory, write_bytes),
         _estimate_row(text.TIME, guess.get("seconds"), seconds, write_seconds),
     )

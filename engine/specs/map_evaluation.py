@@ -61,6 +61,12 @@ class LayerBitsMap(Spec):
         max_length=10_000,
     )
 
+    @field_validator("name", mode="before")
+    @classmethod
+    def _strip_name(cls, value: Any) -> Any:
+        """Blanks around a name tell no maps apart."""
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("layer_bits", mode="before")
     @classmethod
     def _read_layer_bits(cls, value: Any) -> Any:

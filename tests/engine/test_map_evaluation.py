@@ -394,6 +394,15 @@ def test_an_attack_counts_as_many_units_as_it_costs(room: Room) -> None:
     [
         ({}, {"maps": uniform(4, 4)}, "maps: 2 maps are called '4 bits'"),
         (
+            {},
+            {
+                "maps": [
+                    {"map": "layers", "name": name, "layer_bits": ["*=4"]} for name in ("a ", "a")
+                ]
+            },
+            "maps: 2 maps are called 'a'",
+        ),
+        (
             {"training": SWITCHABLE, "adapter": {"kind": "lora-bank", "r": 2}},
             {"maps": uniform(8, 3)},
             "adapter.fallback: 3 bits have no adapter of their own in run 1",

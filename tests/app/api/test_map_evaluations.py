@@ -49,6 +49,7 @@ def test_an_evaluation_of_maps_is_queued(client: TestClient, parent: int) -> Non
         ({"maps": [{"map": "layers", "name": "a", "layer_bits": ["*.mlp.x=4"]}]}, "maps"),
         ({"maps": MAPS, "attack": {"attack": "gbda"}}, "attack.attack"),
         ({"maps": MAPS, "training": {}}, "training"),
+        ({"maps": MAPS, "parent": 9999}, "parent"),
     ],
 )
 def test_a_bad_request_is_refused_at_its_field(
@@ -58,6 +59,38 @@ def test_a_bad_request_is_refused_at_its_field(
     reply = client.post(f"/api/v1/runs/{parent}/map-evaluations", json=body)
     assert (reply.status_code, reply.json()["problems"][0]["field"]) == (422, field)
     assert client.get(f"/api/v1/runs/{parent}/children").json()["runs"] == []
+
+
+def test_nothing_is_told_of_one_width(client: TestClient, parent: int) -> None:
+    """It measures at many: the run has no bits, and its estimate no size."""
+    asked = {"maps": MAPS, "parent": parent}
+    body = client.post(f"/api/v1/runs/{parent}/map-evaluations", json=asked).json()
+    assert body["bits"] is None
+    assert not {"total_bytes", "original_bytes", "effective_bits", "size_parts"} & set(
+        body["estimate"]
+    )
+    assert {"peak_memory_bytes", "seconds"} <= set(body["estimate"])
+    assert client.get(f"/api/v1/runs/{parent}").json()["bits"] == 3
+
+
+def test_a_preview_queues_nothing(client: TestClient, parent: int) -> None:
+    """It answers the complete spec and the estimate, or what is wrong, field by field."""
+    address = f"/api/v1/runs/{parent}/map-evaluations/preview"
+    seen = client.post(address, json={"maps": MAPS}).json()
+    assert (seen["spec"]["parent"], seen["problems"]) == (parent, [])
+    assert seen["estimate"]["seconds_parts"]["maps"] > 0
+    assert "maps:" in seen["yaml"]
+    wrong = client.post(address, json={"maps": MAPS, "attack": {"attack": "gbda"}}).json()
+    assert wrong["spec"] is None
+    assert [each["field"] for each in wrong["problems"]] == ["attack.attack"]
+    assert client.get(f"/api/v1/runs/{parent}/children").json()["runs"] == []
+    assert client.post("/api/v1/runs/9999/map-evaluations/preview", json={}).status_code == 404
+
+
+def test_scores_may_be_no_number(client: TestClient) -> None:
+    """The description of the interface says that a score can be null."""
+    described = client.get("/api/v1/openapi.json").json()["components"]["schemas"]["MapScoreReply"]
+    assert {"type": "null"} in described["properties"]["value"]["anyOf"]
 
 
 def test_wrong_runs_are_refused(client: TestClient, filled: Filled) -> None:

@@ -140,3 +140,5 @@ def test_estimates_stand_beside_what_was_measured(filled: Filled) -> None:
         "+100.0 %",
     ]
     assert "3 runs of this model" in section.note
+    maps = describe_estimates(replace(run, kind="map-evaluation", estimate=guess))
+    assert [row.cells[0].text for row in maps.rows] == ["Peak memory", "Time"]
