@@ -139,7 +139,7 @@ function fillRow(row, run) {
       ? make('span', { class: 'sentence small', title: run.failure.message }, run.failure.message)
       : null]);
   refill(method, [run.method], () => run.method);
-  refill(bits, [run.bits], () => String(run.bits));
+  refill(bits, [run.bits], () => String(run.bits ?? '–'));
   fillProgress(progress, run);
   refill(device, [run.device], () => run.device || '–');
   refill(started, [writeMoment(run.started_at)], () => (run.started_at

@@ -50,7 +50,7 @@ from app.tables.run_header import describe_header, describe_missing
 from app.tables.sections import show_sections
 from app.tables.spec_section import describe_spec
 from app.text import run as text
-from tasks.store import candidates, files, measurements, runs
+from tasks.store import candidates, files, map_scores, measurements, runs
 from tasks.store.database import Database
 from tasks.store.records import TERMINAL_STATES, CandidateRecord, RunRecord
 
@@ -99,6 +99,7 @@ def read_children(services: Services, run: RunRecord) -> tuple[Child, ...]:
             child,
             measurements.list_scores(database, child.id),
             _list_evaluated(database, child),
+            map_scores.list_map_scores(database, child.id) if _has_maps(child) else (),
         )
         for child in found[:MOST_CHILDREN]
     )
@@ -297,6 +298,10 @@ def _wire_candidates(page: RunPage, ranks: RankPanels, search: CandidatePanels) 
 def _list_evaluated(database: Database, run: RunRecord) -> tuple[CandidateRecord, ...]:
     """Return what a search evaluated; other runs evaluate no configurations."""
     return candidates.list_candidates(database, run.id) if run.kind == "search" else ()
+
+
+def _has_maps(run: RunRecord) -> bool:
+    return run.kind == "map-evaluation"
 
 
 def _sign_progress(run: RunRecord) -> str:

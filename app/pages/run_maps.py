@@ -1,8 +1,8 @@
 """A trained model's scores at many layer maps on the Run page: curve, choice of score, table.
 
 An evaluation of maps shows its own, also while it runs; a training run those of its newest finished
-evaluation. Which score is drawn stands in the address (`&score=`); a click on the mark of a run that
-was trained alone opens that run. Start with `show_maps`.
+evaluation. Which score is drawn stands in the address (`&score=`); a click on the mark of a run
+that was trained alone opens that run. Start with `show_maps`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tasks.store import measurements, runs
 from tasks.store.map_scores import find_map_evaluations, list_map_scores, list_trained_points
 from tasks.store.records import TERMINAL_STATES, MapScoreRecord, RunRecord, ScoreRecord
 
-CHART_PIXELS = 380
+CHART_PIXELS = 440
 MAP_EVALUATION = "map-evaluation"
 _TO_ADDRESS = """(score) => {
   if (!score) return;

@@ -5,11 +5,13 @@ Start with `describe_origin`; `describe_children` is the other way round.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.plots.candidates import describe_error, read_candidates
+from app.plots.map_points import key_of, list_metrics, name_score, write_value
 from app.quantities import NOTHING, write_count, write_score
 from app.tables.describing import count_maps
 from app.tables.metrics import name_metric, order_of_metric
@@ -18,16 +20,18 @@ from app.text import maps as maps_text
 from app.text import ranks as text
 from app.text import runs as runs_text
 from engine.specs import GradientAttack, MapEvaluationSpec, load_spec
-from tasks.store.records import CandidateRecord, RunRecord, ScoreRecord
+from engine.specs.quantizer import BITS_UNQUANTIZED
+from tasks.store.records import CandidateRecord, MapScoreRecord, RunRecord, ScoreRecord
 
 
 @dataclass(frozen=True)
 class Child:
-    """A run that builds on another, with what it found out so far."""
+    """A run that builds on another, with what it found out so far; maps have their own scores."""
 
     run: RunRecord
     scores: tuple[ScoreRecord, ...]
     candidates: tuple[CandidateRecord, ...]
+    map_scores: tuple[MapScoreRecord, ...] = ()
 
 
 def describe_origin(
@@ -131,9 +135,9 @@ def _list_maps(run: RunRecord) -> list[FactRow]:
 
 
 def _find_best(child: Child) -> Fact:
-    """Return a search's best configuration, or an evaluation's first benchmark."""
+    """Return a search's best configuration, or the best of an evaluation's first score."""
     if child.run.kind == "map-evaluation":
-        return Fact(count_maps(child.run))
+        return _find_best_map(child)
     if child.run.kind == "search":
         found = read_candidates(
             child.candidates, chosen=(child.run.chosen_ranks or {}).get("ranks")
@@ -152,3 +156,24 @@ def _find_best(child: Child) -> Fact:
     score = min(final, key=lambda each: ("/" in each.benchmark, order_of_metric(each.metric)))
     written = write_score(score.metric, score.value, score.standard_error)
     return Fact(written, note=f"{score.benchmark.rpartition(':')[2]}, {name_metric(score.metric)}")
+
+
+def _find_best_map(child: Child) -> Fact:
+    """Return the best of the first score over the maps, those that leave all at 16 bits aside."""
+    key = next(iter(list_metrics(child.map_scores)), "")
+    found = [
+        score
+        for score in child.map_scores
+        if key_of(score) == key and score.bits < BITS_UNQUANTIZED and math.isfinite(score.value)
+    ]
+    if not found:
+        return Fact(NOTHING, note=count_maps(child.run))
+    first = found[0]
+    choose = min if first.direction == "lower" else max
+    best = choose(found, key=lambda each: each.value)
+    where = maps_text.BEST_OF.format(
+        metric=name_score(best.benchmark, best.metric),
+        label=best.label,
+        maps=count_maps(child.run),
+    )
+    return Fact(write_value(best), note=where)

@@ -66,7 +66,7 @@ def _build_column(key: str, title: str, rows: Sequence[Scores]) -> list[str]:
     arrow = "↓" if first.direction == "lower" else "↑"
     bases = {write_basis([score]) for score in known}
     is_shared = len(bases) == 1
-    header = f"{title} {unit}".rstrip() + f" {arrow}" + (f" {bases.pop()}" if is_shared else "")
+    header = f"{title} {unit}".rstrip() + f" {arrow}" + (f" ({bases.pop()})" if is_shared else "")
     cells = []
     for found in rows:
         score = found.get(key)

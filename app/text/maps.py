@@ -3,6 +3,7 @@
 from typing import Final
 
 COUNT = ("1 map", "{count} maps")
+BEST_OF = "{metric} at {label}, of {maps}"
 LABELS = "Maps"
 ATTACK = "Attack"
 ATTACKS: Final[dict[str, str]] = {"none": "none", "gbda": "GBDA, {count} texts, {steps} steps"}
@@ -56,7 +57,7 @@ WIDTHS = "Widths (bits)"
 WIDTHS_HELP = "Measure the model at each of these; 16 leaves its weights unrounded."
 NAMED_LINES = "Layer map"
 NAMED_HELP = (
-    "Widths of single layers, one LAYER=WIDTH per line, such as *.mlp.*=4; layers that no line "
+    "Widths of single layers, one LAYER=WIDTH per line, such as model.layers.0.*=8; layers that no line "
     "names keep the run's own width. Empty for none."
 )
 NAMED_NAME = "Name of the layer map"

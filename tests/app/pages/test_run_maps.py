@@ -29,6 +29,7 @@ from app.pages.run_widths import (
     show_widths,
 )
 from app.services import Services, open_services
+from app.tables.run_facts import describe_estimates
 from app.text import maps as text
 from engine.events import MapScored
 from tasks.settings import Settings
@@ -197,7 +198,7 @@ def test_an_attacked_classifier_has_no_perplexity(services: Services, samples: M
     assert shown[METRIC].value == "sst2|accuracy"
     assert shown[FIGURE]["layout"]["yaxis"]["title"]["text"].endswith("<br>n = 872")
     columns = shown[TABLE]["columns"][3:]
-    assert columns[1] == "Accuracy before the attack ↑ limit, n = 100"
+    assert columns[1] == "Accuracy before the attack ↑ (limit, n = 100)"
     assert columns[3] == "Token change rate ↑"
     assert shown[TABLE]["rows"][0][-1].endswith(" (limit, n = 70)")
 
@@ -212,9 +213,20 @@ def test_an_evaluation_has_facts_without_empty_scores(
     assert names[0] == "origin"
     assert "scores" not in names
     assert "GBDA, 100 texts, 100 steps" in str(sections[0])
-    parent = get(services, samples.classifier)
+    guess = {"total_bytes": 9, "effective_bits": 4.5, "peak_memory_bytes": 99, "seconds": 3.0}
+    for kind, has_size in (("map-evaluation", False), ("experiment", True)):
+        costs = str(describe_estimates(replace(run, kind=kind, estimate=guess)))
+        assert ("Peak memory" in costs, "Effective bits" in costs) == (True, has_size)
+
+
+def test_a_training_run_names_the_best_of_its_maps(services: Services, samples: MapSamples) -> None:
+    """Among what builds on it stands the best rounded score, its map, and their number."""
+    parent = get(services, samples.switchable)
     told = str(read_facts(services, parent, read_children(services, parent)))
-    assert "4 maps" in told
+    assert "18.60 ± 0.31" in told
+    assert "Perplexity at 8 bits, of 9 maps" in told
+    waiting = get(services, samples.cyclic)
+    assert "8 maps" in str(read_facts(services, waiting, read_children(services, waiting)))
 
 
 def test_every_page_answers_for_every_component(services: Services, samples: MapSamples) -> None:

@@ -140,8 +140,8 @@ def test_the_table_has_every_score_with_its_error() -> None:
     scores = [make(0), make(0, "kl_divergence", 0.004), make(1)]
     table = list_table(scores, trained=[train(4, 4, 21.5)], baseline=[BASELINE])
     assert table["columns"][-2:] == [
-        "Perplexity ↓ limit, n = 4\u202f080",
-        "KL divergence ×10⁻³ ↓ limit, n = 4\u202f080",
+        "Perplexity ↓ (limit, n = 4\u202f080)",
+        "KL divergence ×10⁻³ ↓ (limit, n = 4\u202f080)",
     ]
     assert [row[0] for row in table["rows"]] == [
         "8 bits",
