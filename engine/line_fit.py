@@ -16,7 +16,7 @@ from engine.specs.layer_bits import (
     UNROUNDED,
     check_named,
     is_cache_rounded,
-    is_named,
+    list_named,
     read_layer_bits,
 )
 
@@ -71,7 +71,8 @@ def _find_part_problem(line: str, layers: Collection[LayerShape]) -> str | None:
     """Return what is wrong with a line whose layers lack a part it gives a width."""
     pattern, _, text = line.rpartition("=")
     bits = read_layer_bits(text)
-    named = [layer for layer in layers if is_named(layer.name, pattern)]
+    names = set(list_named((layer.name for layer in layers), pattern))
+    named = [layer for layer in layers if layer.name in names]
     if bits.inputs not in (None, UNROUNDED) and all(layer.is_embedding for layer in named):
         return f"{pattern} is looked up in and has no inputs to round; leave the A part out"
     keys = find_key_layers(layer.name for layer in layers)
