@@ -20,6 +20,8 @@ from engine.specs.base import FRACTION
 Nested = dict[str, Any]
 _MOST_PLAIN = 1e15
 _WORDS = re.compile(r"[^\s,;]+")
+_NUMBERS = re.compile(r"(?:[^\s,;]|(?<=\d),(?=\d))+")
+"""A comma between digits may be a decimal one: it stays, so that the number is refused in words."""
 
 
 def read_asked(fields: Sequence[FormField], widgets: Sequence[Any], before: Nested) -> Nested:
@@ -116,7 +118,7 @@ def read_widget(field: FormField, value: Any) -> Any:
     if field.kind == "integers":
         return [_read_integer(word) for word in _WORDS.findall(str(value or ""))]
     if field.kind == "numbers":
-        return [_read_number(field, word) for word in _WORDS.findall(str(value or ""))]
+        return [_read_number(field, word) for word in _NUMBERS.findall(str(value or ""))]
     if field.kind in ("integer", "number", "dial"):
         return _read_number(field, value)
     if field.kind == "text":

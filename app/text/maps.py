@@ -57,8 +57,8 @@ WIDTHS = "Widths (bits)"
 WIDTHS_HELP = "Measure the model at each of these; 16 leaves its weights unrounded."
 NAMED_LINES = "Layer map"
 NAMED_HELP = (
-    "Widths of single layers, one LAYER=WIDTH per line, such as model.layers.0.*=8; layers that no line "
-    "names keep the run's own width. Empty for none."
+    "Widths of single layers, one LAYER=WIDTH per line, such as model.layers.0.*=8; "
+    "layers that no line names keep the run's own width. Empty for none."
 )
 NAMED_NAME = "Name of the layer map"
 NAMED_NAME_HELP = "How the figure calls it."

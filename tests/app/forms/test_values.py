@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.forms.fields import list_fields
+from app.forms.fields import list_random_fields, list_fields
 from app.forms.values import change_preset, fill, find_current, read_asked
 from engine.errors import SpecError
 from engine.specs import PRESETS, Preset, resolve
@@ -286,3 +286,17 @@ def test_hidden_fields_do_not_count() -> None:
     for granularity, expected in (("group", True), ("channel", False)):
         widgets = fill(FIELDS, {"preset": "rtn", "quantizer": {"granularity": granularity}})
         assert ("quantizer.group_size" in find_current(FIELDS, widgets)) is expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("0,5\n1", ["0,5", 1.0]),
+        ("0.5, 1", [0.5, 1.0]),
+        ("1; 2\n3", [1.0, 2.0, 3.0]),
+    ],
+)
+def test_a_decimal_comma_does_not_make_two_numbers(typed: str, read: list[object]) -> None:
+    """A comma between digits stays, for the spec to refuse in words; others separate numbers."""
+    weights = next(field for field in list_random_fields() if field.path == "maps.weights")
+    assert read_widget(weights, typed) == read
