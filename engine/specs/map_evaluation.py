@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from engine.specs.attack import AttackSpec, NoAttack
 from engine.specs.base import Spec, option
@@ -16,13 +17,12 @@ from engine.specs.bit_policy import (
     Scope,
     Weights,
     Widths,
-    check_widths,
     scope_option,
     sort_weights,
     weights_option,
     widths_option,
 )
-from engine.specs.layer_bits import read_lines
+from engine.specs.layer_bits import WIDTHS, read_lines
 from engine.specs.subject import Subject
 
 MAX_MAPS = 64
@@ -39,7 +39,10 @@ class UniformMap(Spec):
     @field_validator("bits")
     @classmethod
     def _check_bits(cls, bits: int) -> int:
-        check_widths((bits,))
+        if bits not in WIDTHS:
+            raise PydanticCustomError(
+                "width", "{bits} is no width; choose 2 to 8, or 16", {"bits": bits}
+            )
         return bits
 
     @property

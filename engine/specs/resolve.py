@@ -39,6 +39,14 @@ KINDS: Mapping[str, type[RunSpec]] = MappingProxyType(
 INHERITED = ("model", "quantizer", "adapter", "initialization", "training")
 Origin = Literal["set", "preset", "default"]
 MAX_YAML_BYTES = 1_000_000
+ANY_LIST = "[16, 8] or one per line"
+LISTS: Mapping[str, str] = MappingProxyType(
+    {
+        "maps": "[{map: uniform, bits: 4}]",
+        "layer_bits": "['*.mlp.*=4'] or one LAYER=WIDTH per line",
+    }
+)
+"""What a list looks like whose items are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ def _list_findings(error: ValidationError) -> list[Any]:
 
 def _problem(kind: type[Subject], item: Any) -> Problem:
     """Turn one of pydantic's findings into a sentence that says what would be accepted."""
-    owner, path = _owner(kind, item["loc"])
+    owner, path, variants = _owner(kind, item["loc"])
     field = ".".join(path)
     found, context = item["type"], item.get("ctx", {})
     if found == "extra_forbidden":
@@ -223,7 +231,10 @@ def _problem(kind: type[Subject], item: Any) -> Problem:
         return Problem(field, f"there is no such field; {hint}")
     if found == "union_tag_not_found":
         tag = context["discriminator"].strip("'")
-        return Problem(f"{field}.{tag}", "is missing; it decides which other fields there are")
+        tags = ", ".join(map(repr, variants))
+        return Problem(
+            f"{field}.{tag}", f"is missing; it decides which other fields there are: one of {tags}"
+        )
     if found == "union_tag_invalid":
         tag = context["discriminator"].strip("'")
         return Problem(
@@ -231,20 +242,42 @@ def _problem(kind: type[Subject], item: Any) -> Problem:
         )
     message = item["msg"][:1].lower() + item["msg"][1:]
     given = item.get("input")
-    if found in {"tuple_type", "too_short"}:
-        wanted = "a list, such as [16, 8] or one per line" if found == "tuple_type" else "not empty"
-        return Problem(field, f"must be {wanted}, not {str(given)[:60]!r}")
+    if (wanted := _wanted_shape(item, path[-1] if path else "")) is not None:
+        return Problem(field, wanted)
     if found == "literal_error":
         known = re.findall(r"'([^']+)'", context["expected"])
         close = difflib.get_close_matches(str(given), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"choose {context['expected']}"
         return Problem(field, f"there is no choice {str(given)[:60]!r}; {hint}")
-    shown = "" if isinstance(given, dict | BaseModel) else f", not {str(given)[:60]!r}"
+    is_said = found == "width" or isinstance(given, dict | BaseModel)
+    shown = "" if is_said else f", not {str(given)[:60]!r}"
     return Problem(field, message + shown)
 
 
-def _owner(kind: type[Subject], location: tuple[Any, ...]) -> tuple[type[BaseModel], list[str]]:
-    """Walk pydantic's location to the spec class it ends in and the path without union tags."""
+def _wanted_shape(item: Any, name: str) -> str | None:
+    """Say what a list or one of its items must be; None where its shape is not what is wrong."""
+    found, context, given = item["type"], item.get("ctx", {}), f"{str(item.get('input'))[:60]!r}"
+    if found == "tuple_type":
+        return f"must be a list, such as {LISTS.get(name, ANY_LIST)}, not {given}"
+    if found == "too_short":
+        return f"must be not empty, not {given}"
+    if found == "too_long":
+        return f"takes at most {context['max_length']}, not {context['actual_length']}"
+    if found in {"model_attributes_type", "model_type", "dict_type"}:
+        example = ", such as {map: uniform, bits: 4}" if name.isdigit() else ""  # of many maps
+        return f"must be fields with their values{example}, not {given}"
+    if found == "missing" and name in LISTS:
+        return f"is missing; give a list, such as {LISTS[name]}"
+    return None
+
+
+def _owner(
+    kind: type[Subject], location: tuple[Any, ...]
+) -> tuple[type[BaseModel], list[str], dict[str, type[BaseModel]]]:
+    """Walk pydantic's location to the spec class it ends in and the path without union tags.
+
+    Where it ends in a union, its members by tag come third.
+    """
     owner: type[BaseModel] = kind
     path: list[str] = []
     variants: dict[str, type[BaseModel]] = {}
@@ -259,7 +292,7 @@ def _owner(kind: type[Subject], location: tuple[Any, ...]) -> tuple[type[BaseMod
         variants = _list_variants(field.annotation, field.discriminator)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             owner = field.annotation
-    return owner, path
+    return owner, path, variants
 
 
 def _list_variants(annotation: Any, discriminator: Any) -> dict[str, type[BaseModel]]:

@@ -103,7 +103,7 @@ def test_more_maps_take_longer(desk: Desk) -> None:
     ("values", "field", "words"),
     [
         (uniform(), "maps", "must be not empty"),
-        (uniform(9), "maps", "different widths from 2 to 8 or 16"),
+        (uniform(9), "maps", "9 is no width; choose 2 to 8, or 16"),
         (uniform(4, 8, 4), "maps", "2 maps are called '4 bits'"),
         ({"maps": [named("*=4"), named("*=8")]}, "maps", "2 maps are called 'mine'"),
         ({"maps": [named("*.attn.*=4W")]}, "maps", "is not a width from 2 to 8"),
