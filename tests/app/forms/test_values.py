@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.forms.fields import list_random_fields, list_fields
-from app.forms.values import change_preset, fill, find_current, read_asked
+from app.forms.fields import list_fields, list_random_fields
+from app.forms.values import change_preset, fill, find_current, read_asked, read_widget
 from engine.errors import SpecError
 from engine.specs import PRESETS, Preset, resolve
 
