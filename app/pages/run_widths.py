@@ -218,7 +218,7 @@ def wire_widths(services: Services, panels: WidthPanels) -> None:
 
     shown = [panels.attack, panels.estimate]
     for chosen in panels.list_inputs():
-        chosen.input(review, panels.list_inputs(), shown, trigger_mode="always_last", **FAST)
+        chosen.change(review, panels.list_inputs(), shown, trigger_mode="always_last", **FAST)
     panels.launch.click(launch, panels.list_inputs(), [panels.problems, target], **FAST).then(
         None, [target], None, js=TO_PAGE
     )
