@@ -48,6 +48,8 @@ from engine.stages.supervise import measure_task
 __all__ = ["ParentFiles", "run_map_evaluation"]
 
 STAGE = "maps"
+EXPECTED_DIGITS = 9
+"""Of an expected width: thirds of 8, 6 and 4 are 6, not 5.999999999999999."""
 
 
 def run_map_evaluation(
@@ -207,8 +209,8 @@ def _find_widths(trained: _Trained, wanted: MapSpec) -> _Widths:
         for width, chance in list_chances(wanted).items()
     ]
     return _Widths(
-        sum(chance * each.nominal for chance, each in parts),
-        sum(chance * each.effective for chance, each in parts),
+        round(sum(chance * each.nominal for chance, each in parts), EXPECTED_DIGITS),
+        round(sum(chance * each.effective for chance, each in parts), EXPECTED_DIGITS),
     )
 
 
