@@ -106,7 +106,7 @@ def page(browser: Browser) -> Iterator[Page]:
     watch(opened, troubles)
     yield opened
     context.close()
-    assert troubles == []
+    assert not troubles, "\n".join(troubles)
 
 
 def watch(page: Page, troubles: list[str]) -> None:

@@ -38,24 +38,31 @@ def wait_for_line(path: Path, line: str) -> None:
     wait_until(lambda: line in read_last_lines(path).splitlines(), description=f"{line} in {path}")
 
 
+def find_started(before: list[psutil.Process]) -> list[psutil.Process]:
+    """Return this process's other children and theirs, without servers that tests share."""
+    started = [process for process in psutil.Process().children() if process not in before]
+    return [each for process in started for each in (process, *process.children(recursive=True))]
+
+
 def test_leaving_ends_every_process_however_deep(tmp_path: Path) -> None:
     """Parts end, and so do their children in other sessions that ignore SIGTERM."""
+    before = psutil.Process().children()
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(Part("deep", ("-c", WITH_CHILD), grace_seconds=5))
-        own = psutil.Process()
-        wait_until(lambda: len(own.children(recursive=True)) == 2, description="two processes")
         log = tmp_path / "deep.log"
         wait_until(lambda: read_last_lines(log).count("up") == 2, description="both are up")
-        pids = [process.pid for process in own.children(recursive=True)]
+        pids = [process.pid for process in find_started(before)]
+    assert len(pids) == 2
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
 def test_part_that_dies_is_started_again(tmp_path: Path) -> None:
     """A part that is killed is back soon, as a new process."""
+    before = psutil.Process().children()
     with Supervisor(tmp_path) as supervisor, stop_requests() as asked:
         supervisor.start(Part("once", ("-c", SLEEPS)))
         wait_for_line(tmp_path / "once.log", "up")
-        first = psutil.Process().children()[0]
+        (first,) = find_started(before)
         first.kill()
 
         def is_back() -> bool:
