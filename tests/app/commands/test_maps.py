@@ -78,7 +78,7 @@ def test_a_dry_run_queues_nothing(bitdial: Bitdial, parent: str) -> None:
     [
         ((), "--widths: is missing; give --widths 8,6,4"),
         (("--widths", "8,four"), "--widths: 'four' is no width"),
-        (("--widths", "9"), "maps.0.bits: must be"),
+        (("--widths", "9"), "maps.0.bits: 9 is no width"),
         (("--widths", "4,4"), "maps: 2 maps are called '4 bits'"),
         (("--random", "8,4:head"), "maps.0.scope: there is no choice 'head'"),
         (("--map", "mine"), "--map: 'mine' is not NAME=FILE"),

@@ -69,7 +69,7 @@ def test_ranks_are_evaluated(bitdial: Bitdial, parent: str) -> None:
         (("search", "PARENT", "validation"), "is not KEY=VALUE"),
         (
             ("evaluate", "PARENT", "evaluation=5", "--ranks", "median", "--benchmarks", "arc_easy"),
-            "evaluation: input should be",
+            "evaluation: must be fields with their values",
         ),
         (("search", "99"), "there is no run 99"),
         (("run", "--resume", "99"), "there is no run 99"),
