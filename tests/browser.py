@@ -13,10 +13,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,7 +25,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from tasks.settings import Settings
 from tasks.store.schema import upgrade
+from tasks.submit import Desk
+from tests.store_samples import open_sample_desk
 from tests.waiting import wait_until
+
+Samples = TypeVar("Samples")
 
 _FLAGS = (
     "--no-sandbox",
@@ -81,6 +86,20 @@ def serve(settings: Settings, *, log: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@contextmanager
+def serve_samples(
+    folder: Path, add: Callable[[Desk], Samples]
+) -> Iterator[tuple[str, Samples, Settings]]:
+    """Serve a store with sample runs that `add` puts in; yield address, samples and settings."""
+    settings = Settings(data_folder=folder / "data", database_url="", broker_url=None)
+    settings.data_folder.mkdir()
+    desk = open_sample_desk(settings.data_folder)
+    samples = add(desk)
+    desk.database.dispose()
+    with serve(settings, log=folder / "web.log") as address:
+        yield address, samples, settings
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from engine.estimates.map_duration import weighs_fluency
 from engine.estimates.task_lengths import TASK_LONGEST
 from engine.models.shapes import ModelShapes
+from engine.robustness.attackable import SAMPLE_BYTES
 from engine.specs import GradientAttack, MapEvaluationSpec, Subject
 
 FLOAT32_BYTES = 4
-SAMPLE_BYTES = 2**28
-"""Of the samples' probabilities of a step: texts are attacked in groups as large as this allows."""
 SAMPLE_COPIES = 4
 """Probabilities, their noise and both gradients; as many again of a language model's."""
 

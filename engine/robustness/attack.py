@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from engine.data.supervised_rows import Labelled
 from engine.evaluation.statistics import Mean, mean_of
+from engine.robustness.attackable import SAMPLE_BYTES
 from engine.robustness.change_rate import change_rate
 from engine.robustness.classifier import Classifier
 from engine.robustness.editable_texts import Editable, build_group, decode, list_editable
@@ -25,8 +26,6 @@ from engine.robustness.terms import rarities
 from engine.specs.attack import GradientAttack
 from engine.supervised.family import Progress
 
-SAMPLE_BYTES = 2**28
-"""Of the samples' probabilities of one step; a step needs about four times as much."""
 _SEED_STRIDE = 1_000_003
 
 

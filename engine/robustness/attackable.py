@@ -7,6 +7,8 @@ from engine.specs.data import CLASSES_BY_TASK
 from engine.specs.subject import Subject
 
 FIELD = "attack.attack"
+SAMPLE_BYTES = 2**28
+"""Of the probabilities a step samples: texts are attacked in groups as large as this allows."""
 
 
 def check_attack(spec: Subject) -> None:

@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 
 from tasks.settings import Settings
 from tasks.submit import open_desk
-from tests.browser import browser, page, serve
+from tests.browser import browser, page, serve_samples
 from tests.map_samples import MapSamples, add_map_runs
-from tests.store_samples import carry_out, open_events, open_sample_desk
+from tests.store_samples import carry_out, open_events
 
 __all__ = ["browser", "page"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -32,12 +32,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve a store in which runs were measured at many maps."""
     folder = tmp_path_factory.mktemp("site")
-    settings = Settings(data_folder=folder / "data", database_url="", broker_url=None)
-    settings.data_folder.mkdir()
-    desk = open_sample_desk(settings.data_folder)
-    samples = add_map_runs(desk)
-    desk.database.dispose()
-    with serve(settings, log=folder / "web.log") as address:
+    with serve_samples(folder, add_map_runs) as (address, samples, settings):
         yield Site(address, samples, settings)
 
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Page, expect
 
-from tasks.settings import Settings
-from tests.browser import browser, page, serve
+from tests.browser import browser, page, serve_samples
 from tests.rank_samples import NUM_BLOCKS, RankSamples, add_rank_runs
-from tests.store_samples import open_sample_desk
 
 __all__ = ["browser", "page"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -38,12 +36,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve a store in which ranks were trained and searched."""
     folder = tmp_path_factory.mktemp("site")
-    settings = Settings(data_folder=folder / "data", database_url="", broker_url=None)
-    settings.data_folder.mkdir()
-    desk = open_sample_desk(settings.data_folder)
-    samples = add_rank_runs(desk)
-    desk.database.dispose()
-    with serve(settings, log=folder / "web.log") as address:
+    with serve_samples(folder, add_rank_runs) as (address, samples, _):
         yield Site(address, samples)
 
 

@@ -12,9 +12,8 @@ from playwright.sync_api import Page, expect
 
 from engine.initialize.error_report import ERROR_FILE
 from tasks.settings import Settings
-from tests.browser import browser, page, serve
+from tests.browser import browser, page, serve_samples
 from tests.start_samples import StartSamples, add_start_runs
-from tests.store_samples import open_sample_desk
 
 __all__ = ["browser", "page"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -42,12 +41,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Serve a store in which three starts were tried at four widths."""
     folder = tmp_path_factory.mktemp("site")
-    settings = Settings(data_folder=folder / "data", database_url="", broker_url=None)
-    settings.data_folder.mkdir()
-    desk = open_sample_desk(settings.data_folder)
-    samples = add_start_runs(desk)
-    desk.database.dispose()
-    with serve(settings, log=folder / "web.log") as address:
+    with serve_samples(folder, add_start_runs) as (address, samples, settings):
         yield Site(address, samples, settings)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.estimates import Estimate, SpeedBasis, estimate, map_memory
 from engine.models.shapes import ModelShapes, read_shapes
-from engine.robustness import attack
+from engine.robustness.attackable import SAMPLE_BYTES
 from engine.specs import ExperimentSpec, MapEvaluationSpec, ModelSpec, resolve, resolve_child
 
 UNIFORM = [{"map": "uniform", "bits": bits} for bits in (8, 6, 4)]
@@ -78,10 +78,9 @@ def test_an_attack_takes_time(
 
 def test_an_attack_takes_memory(classifier: ExperimentSpec, encoder: ModelShapes) -> None:
     """Soft texts count with their copies, as many at once as an attack takes."""
-    assert map_memory.SAMPLE_BYTES == attack.SAMPLE_BYTES
     assert measure(classifier, encoder).memory_parts["attack"] == 0
     found = measure(classifier, encoder, attack={"attack": "gbda"}).memory_parts
-    assert 0.9 < found["attack"] / (map_memory.SAMPLE_COPIES * map_memory.SAMPLE_BYTES) <= 1
+    assert 0.9 < found["attack"] / (map_memory.SAMPLE_COPIES * SAMPLE_BYTES) <= 1
     few = {"attack": "gbda", "num_gradient_samples": 1}
     assert measure(classifier, encoder, attack=few).memory_parts["attack"] <= found["attack"]
 
