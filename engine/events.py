@@ -172,6 +172,31 @@ class MapScored:
 
 
 @dataclass(frozen=True)
+class SensitivityScored:
+    """What one unit loses at one width, alone.
+
+    Scores of one unit, width and metric may come again, better measured: the last one holds.
+
+    Attributes:
+        unit: The layer's, block's or kind's name ("model.layers.3", "q_proj").
+        bits: The width.
+        metric: "kl_divergence" and "log_perplexity" (nats per token), "weight_error" (squared),
+            "output_error" (squared, per token), or a task's metric, in its own unit.
+        value: What is lost against the start map: positive where the width is worse, whichever
+            way the metric itself points.
+        standard_error: One standard error over samples, or None.
+        num_samples: How many samples (windows, questions) it was measured on; 0 where on none.
+    """
+
+    unit: str
+    bits: int
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
+
+
+@dataclass(frozen=True)
 class FileWritten:
     """A file of the run is complete on disk.
 
@@ -218,6 +243,7 @@ Event = (
     | CandidateEvaluated
     | RanksChosen
     | MapScored
+    | SensitivityScored
     | FileWritten
     | Logged
     | EnvironmentSeen

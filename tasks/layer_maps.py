@@ -56,7 +56,7 @@ def get_layer_map(desk: Desk, run_id: int, *, label: str | None = None) -> Layer
         )
     wanted = _find_map(run_id, spec, label)
     shapes = load_shapes(desk.settings, spec)
-    trained_id = run_id if isinstance(spec, ExperimentSpec) else spec.parent
+    trained_id = run_id if isinstance(spec, ExperimentSpec) else spec.parent or run_id
     widths = _find_widths(desk, trained_id, spec, quantizer=quantizer, shapes=shapes)
     return build_spec_map(spec, quantizer, shapes, widths=widths, wanted=wanted)
 

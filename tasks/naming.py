@@ -26,6 +26,7 @@ from engine.specs import (
     RankEvaluationSpec,
     RankSearchSpec,
     RunSpec,
+    SensitivitySpec,
     Subject,
 )
 from engine.specs.quantizer import BITS_UNQUANTIZED
@@ -78,6 +79,9 @@ def make_name(spec: RunSpec) -> str:
     if isinstance(spec, MapEvaluationSpec):
         return f"{len(spec.maps)} {'map' if len(spec.maps) == 1 else 'maps'} of run {spec.parent}"
     source = spec.model.source.removeprefix("bundled:").rstrip("/")
+    if isinstance(spec, SensitivitySpec):
+        subject = PurePath(source).name if spec.parent is None else f"run {spec.parent}"
+        return f"sensitivity: {spec.method.method} of {subject or source}"[:MAX_NAME]
     parts = [PurePath(source).name or source, *_quantizer_words(spec), *_training_words(spec)]
     return " ".join(parts)[:MAX_NAME]
 

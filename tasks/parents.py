@@ -16,12 +16,12 @@ from tasks.store.runs import find_run
 
 
 def load_parent(database: Database, spec: RunSpec, *, data_folder: Path) -> ParentRun | None:
-    """Return the run a spec builds on; None for an experiment.
+    """Return the run a spec builds on; None where it builds on none.
 
     Raises:
         ParentGone: When it was deleted, or its result is not on this machine's disk.
     """
-    if isinstance(spec, ExperimentSpec):
+    if isinstance(spec, ExperimentSpec) or spec.parent is None:
         return None
     parent = find_run(database, spec.parent)
     trained = load_spec(parent.spec) if parent else None

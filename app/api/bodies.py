@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from engine.errors import SpecError
 from engine.specs import parse_yaml
-from engine.specs.resolve import MAX_YAML_BYTES
+from engine.specs.yaml_text import MAX_YAML_BYTES
 
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", "text/plain")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.errors import SpecError
 from engine.layer_maps.reading import read_map
-from engine.specs.resolve import MAX_YAML_BYTES, parse_yaml
+from engine.specs.yaml_text import MAX_YAML_BYTES, parse_yaml
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from app.tables.rank_space import describe_spec as describe_rank_space
 from app.text import new_experiment as text
 from engine.errors import BitdialError, Problem, SpecError
 from engine.specs import PRESETS, ModelSpec, find_preset, parse_yaml, resolve
-from engine.specs.resolve import MAX_YAML_BYTES
+from engine.specs.yaml_text import MAX_YAML_BYTES
 from tasks.store.drafts import get_draft
 from tasks.submit import Preview, clone, preview, submit
 

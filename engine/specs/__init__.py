@@ -6,8 +6,9 @@ and `wildcards` for how lines name them), `adapter`, `initialization`, `training
 `bit_policy`), `evaluation` (one axis each), `subject` (all of them), `experiment` (the whole
 request), `start_rules`, `head_rules` and `bit_rules` (what goes together), `rank_search` (choosing
 ranks after training), `map_evaluation` and `attack` (measuring one model at many layer maps),
-`presets` (named points), `resolve` (preset + file + overrides → complete spec). No torch here: the
-web process reads these. Start with `experiment`.
+`sensitivity` (how much the width of each layer matters), `presets` (named points), `resolve`
+(preset + file + overrides → complete spec), `yaml_text` (specs as text). No torch here: the web
+process reads these. Start with `experiment`.
 """
 
 from engine.specs.adapter import (
@@ -69,14 +70,23 @@ from engine.specs.rank_search import (
     StrategySpec,
 )
 from engine.specs.resolve import (
+    ChildSpec,
     ResolvedSpec,
     RunSpec,
     iter_provenance,
     load_spec,
-    parse_yaml,
     resolve,
     resolve_child,
-    to_yaml,
+    resolve_sensitivity,
+)
+from engine.specs.sensitivity import (
+    Ablation,
+    CalibrationSpec,
+    GradientMethod,
+    MethodSpec,
+    OutputErrorMethod,
+    SensitivitySpec,
+    WeightErrorMethod,
 )
 from engine.specs.states import (
     CacheSpec,
@@ -90,16 +100,20 @@ from engine.specs.states import (
 )
 from engine.specs.subject import Subject
 from engine.specs.training import NoTraining, QatTraining, TrainingSpec
+from engine.specs.yaml_text import parse_yaml, to_yaml
 
 __all__ = [
     "PRESETS",
     "TASKS_BY_HEAD",
+    "Ablation",
     "AdapterFolder",
     "AdapterSpec",
     "AttackSpec",
     "BitPolicySpec",
     "BySensitivity",
     "CacheSpec",
+    "CalibrationSpec",
+    "ChildSpec",
     "CurriculumBits",
     "CyclicBits",
     "DataAware",
@@ -116,6 +130,7 @@ __all__ = [
     "FloatInputs",
     "FloatQuantizer",
     "GradientAttack",
+    "GradientMethod",
     "Head",
     "HeuristicsStrategy",
     "HillClimbingStrategy",
@@ -132,6 +147,7 @@ __all__ = [
     "LowRankAdapter",
     "MapEvaluationSpec",
     "MapSpec",
+    "MethodSpec",
     "MinimalError",
     "MixingSpec",
     "ModelSpec",
@@ -140,6 +156,7 @@ __all__ = [
     "NoTraining",
     "NormalFloatQuantizer",
     "ObjectiveSpec",
+    "OutputErrorMethod",
     "Preset",
     "QatTraining",
     "QuantizerSpec",
@@ -151,6 +168,7 @@ __all__ = [
     "ResolvedSpec",
     "RoundToNearest",
     "RunSpec",
+    "SensitivitySpec",
     "Spec",
     "StrategySpec",
     "Subject",
@@ -160,11 +178,13 @@ __all__ = [
     "TrainingDataSpec",
     "TrainingSpec",
     "UniformMap",
+    "WeightErrorMethod",
     "find_preset",
     "iter_provenance",
     "load_spec",
     "parse_yaml",
     "resolve",
     "resolve_child",
+    "resolve_sensitivity",
     "to_yaml",
 ]

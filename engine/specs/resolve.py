@@ -2,8 +2,8 @@
 
 `resolve` is the only way in for experiments, `resolve_child` for runs that build on another; both
 raise one `SpecError` that lists every problem. `load_spec` reads back what was stored.
-`iter_provenance` tells which values were set and which defaulted; `to_yaml` writes a spec back.
-Reading the file itself is left to the caller.
+`iter_provenance` tells which values were set and which defaulted. Specs as text are
+`engine.specs.yaml_text`'s.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ from engine.specs.experiment import ExperimentSpec, iter_conflicts
 from engine.specs.map_evaluation import MapEvaluationSpec
 from engine.specs.presets import PRESETS, find_preset
 from engine.specs.rank_search import RankEvaluationSpec, RankSearchSpec
+from engine.specs.sensitivity import SensitivitySpec
 from engine.specs.subject import Subject
 
-RunSpec = ExperimentSpec | RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec
+ChildSpec = RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec
+"""Runs that always build on a training run."""
+RunSpec = ExperimentSpec | ChildSpec | SensitivitySpec
 Kind = TypeVar("Kind", bound=Subject)
-Child = TypeVar("Child", RankSearchSpec, RankEvaluationSpec, MapEvaluationSpec)
+Child = TypeVar("Child", RankSearchSpec, RankEvaluationSpec, MapEvaluationSpec, SensitivitySpec)
 KINDS: Mapping[str, type[RunSpec]] = MappingProxyType(
     {
         "experiment": ExperimentSpec,
         "search": RankSearchSpec,
         "evaluation": RankEvaluationSpec,
         "map-evaluation": MapEvaluationSpec,
+        "sensitivity": SensitivitySpec,
     }
 )
 INHERITED = ("model", "quantizer", "adapter", "initialization", "training")
 Origin = Literal["set", "preset", "default"]
-MAX_YAML_BYTES = 1_000_000
 ANY_LIST = "[16, 8] or one per line"
 LISTS: Mapping[str, str] = MappingProxyType(
     {
@@ -104,6 +107,23 @@ def resolve_child(
     return _validate(kind, _merge(own, values))
 
 
+def resolve_sensitivity(
+    values: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> SensitivitySpec:
+    """Build the complete spec of a sensitivity run of a model as it is.
+
+    Args:
+        values: Nested fields that differ from the defaults. Not modified.
+        overrides: "method.method=ablation" and the like; values are read as YAML.
+
+    Raises:
+        SpecError: With one problem for each field that cannot be accepted.
+    """
+    if not isinstance(values, Mapping):
+        raise SpecError.at("", "the request is not a mapping of fields; give model and method")
+    return _validate(SensitivitySpec, lay_over(values, overrides))
+
+
 def lay_over(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Lay `KEY=VALUE` overrides upon nested values, which stay as they are.
 
@@ -119,32 +139,6 @@ def lay_over(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
 def load_spec(values: Mapping[str, Any]) -> RunSpec:
     """Read back a complete spec of any kind, as the store keeps it."""
     return KINDS[values.get("kind", "experiment")].model_validate(values)
-
-
-def parse_yaml(text: str) -> dict[str, Any]:
-    """Read nested values from YAML text.
-
-    Raises:
-        SpecError: When the text is not YAML, not a mapping, or larger than 1 MB.
-    """
-    if len(text.encode()) > MAX_YAML_BYTES:
-        raise SpecError.at("", "the file is larger than 1 MB; a spec has a few dozen lines")
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise SpecError.at("", f"the text is not valid YAML{where}") from error
-    if not isinstance(values, dict):
-        raise SpecError.at("", "the file holds no fields; start with 'preset: rtn'")
-    return values
-
-
-def to_yaml(spec: Subject) -> str:
-    """Write the complete spec as YAML, fields in the order of the form."""
-    values = spec.model_dump(mode="json")
-    values = {key: values[key] for key in ("version", "kind")} | values
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 def iter_provenance(resolved: ResolvedSpec) -> Iterator[tuple[str, Any, Origin]]:

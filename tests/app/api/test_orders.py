@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from engine.specs.resolve import MAX_YAML_BYTES
+from engine.specs.yaml_text import MAX_YAML_BYTES
 from tests.filled import Filled
 
 YAML = {"Content-Type": "application/yaml"}
