@@ -46,6 +46,9 @@ SERIES_COLORS: tuple[str, ...] = (
 # Ranks from the smallest to the largest, by rising lightness, so that everybody sees their order
 # (after Viridis of van der Walt and Smith, without its ends, which vanish on a dark or white page).
 RANK_RAMP: tuple[str, ...] = ("#6a5acd", "#3f7cc4", "#2a9297", "#2fa36f", "#7db83a", "#c9c62b")
+# How much something hurts, from least to most: from blue to yellow by rising lightness (after Cividis
+# of Nuñez, Anderton and Renslow, 2018, without its darkest end, which vanishes on a dark page).
+HEAT_RAMP: tuple[str, ...] = ("#30518f", "#5a6b8b", "#80868c", "#a8a07d", "#cfba60", "#f0d63e")
 STATE_COLORS: dict[str, str] = {
     "draft": "#7b8190",
     "queued": "#7b8190",
@@ -114,10 +117,12 @@ def color_of_bits(bits: float) -> str:
 
 def color_of_rank(place: int, count: int) -> str:
     """Return the color of a rank as "#rrggbb": its place from the smallest (0) among so many."""
-    at = (len(RANK_RAMP) - 1) * (place / (count - 1) if count > 1 else 1.0)
-    low = min(int(at), len(RANK_RAMP) - 2)
-    parts = zip(_channels(RANK_RAMP[low]), _channels(RANK_RAMP[low + 1]), strict=True)
-    return "#" + "".join(f"{round(one + (at - low) * (two - one)):02x}" for one, two in parts)
+    return _mix(RANK_RAMP, place / (count - 1) if count > 1 else 1.0)
+
+
+def color_of_heat(share: float) -> str:
+    """Return the color of a place on the scale from least (0) to most (1), as "#rrggbb"."""
+    return _mix(HEAT_RAMP, min(max(share, 0.0), 1.0))
 
 
 def symbol_of_bits(bits: float) -> str:
@@ -127,6 +132,14 @@ def symbol_of_bits(bits: float) -> str:
 
 def _nearest_width(bits: float) -> int:
     return min(BITS_COLORS, key=lambda width: abs(width - bits))
+
+
+def _mix(ramp: tuple[str, ...], share: float) -> str:
+    """Return the color at a share of a ramp's way."""
+    at = (len(ramp) - 1) * share
+    low = min(int(at), len(ramp) - 2)
+    parts = zip(_channels(ramp[low]), _channels(ramp[low + 1]), strict=True)
+    return "#" + "".join(f"{round(one + (at - low) * (two - one)):02x}" for one, two in parts)
 
 
 def _channels(color: str) -> tuple[int, ...]:

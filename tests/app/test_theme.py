@@ -10,8 +10,10 @@ import pytest
 from app.theme import (
     BITS_COLORS,
     BITS_SYMBOLS,
+    HEAT_RAMP,
     build_theme,
     color_of_bits,
+    color_of_heat,
     color_of_rank,
     load_css,
     symbol_of_bits,
@@ -122,3 +124,23 @@ def test_numbers_on_ranks_are_legible(place: int) -> None:
     """Black or white on the color of a rank has a contrast of 4.5."""
     color = color_of_rank(place, 5)
     assert max(contrast(color, "#ffffff"), contrast(color, "#000000")) >= 4.5
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_what_hurts_more_is_lighter_for_everybody(blindness: str) -> None:
+    """Along the scale of heat lightness rises step by step, also for color-blind people."""
+    lights = []
+    for place in range(11):
+        seen = linear(color_of_heat(place / 10))
+        red, green, blue = (
+            sum(weight * part for weight, part in zip(row, seen, strict=True))
+            for row in BLINDNESS[blindness]
+        )
+        lights.append(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+    assert all(later > earlier + 0.01 for earlier, later in itertools.pairwise(lights))
+
+
+def test_heat_beyond_its_scale_keeps_the_last_color() -> None:
+    """What lies outside the scale has the color of its nearer end."""
+    assert color_of_heat(-1) == HEAT_RAMP[0]
+    assert color_of_heat(7) == HEAT_RAMP[-1]
