@@ -46,7 +46,7 @@ SERIES_COLORS: tuple[str, ...] = (
 # Ranks from the smallest to the largest, by rising lightness, so that everybody sees their order
 # (after Viridis of van der Walt and Smith, without its ends, which vanish on a dark or white page).
 RANK_RAMP: tuple[str, ...] = ("#6a5acd", "#3f7cc4", "#2a9297", "#2fa36f", "#7db83a", "#c9c62b")
-# How much something hurts, from least to most: from blue to yellow by rising lightness (after Cividis
+# How much something hurts, least to most: from blue to yellow by rising lightness (after Cividis
 # of Nuñez, Anderton and Renslow, 2018, without its darkest end, which vanishes on a dark page).
 HEAT_RAMP: tuple[str, ...] = ("#30518f", "#5a6b8b", "#80868c", "#a8a07d", "#cfba60", "#f0d63e")
 STATE_COLORS: dict[str, str] = {
