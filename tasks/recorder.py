@@ -28,6 +28,7 @@ from engine.events import (
     RanksSampled,
     ResourcesMeasured,
     ScoreMeasured,
+    SensitivityScored,
     SizeMeasured,
     StageStarted,
 )
@@ -178,6 +179,10 @@ class Recorder:
     @_note.register
     def _(self, event: MapScored) -> None:
         self._batch.map_scores.append(event)
+
+    @_note.register
+    def _(self, event: SensitivityScored) -> None:
+        self._batch.sensitivity_scores.append(event)
 
     @_note.register
     def _(self, event: RanksChosen) -> None:

@@ -6,8 +6,8 @@ then one subject each: `runs.py` (reading runs), `run_changes.py` (create, cance
 `recording.py` (what an attempt writes, fenced), `metric_points.py` (its curves), `upsert.py`
 (insert or replace, on both databases), `measurements.py` (reading curves and scores),
 `candidates.py` (ranks that searches evaluated), `map_scores.py` (models at many layer maps),
-`logs.py`, `files.py`, `leaderboard.py`, `history.py` (what past runs took), `drafts.py` (unfinished
-forms).
+`sensitivity_scores.py` (units at widths), `logs.py`, `files.py`, `leaderboard.py`, `history.py`
+(what past runs took), `drafts.py` (unfinished forms).
 
 Every function takes the database first and is one short transaction. Claims and leases are in
 `tasks.lease`, not here. Start with `tables.py`.

@@ -1,7 +1,7 @@
 """The rows of the leaderboard: finished runs beside the baseline of their setting.
 
 What was measured before training is no result of a run and stays out, and so do evaluations of
-layer maps: their many scores stand on their own pages.
+layer maps and sensitivity runs: their many scores stand on their own pages.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tasks.store.records import LeaderboardRow, RunRecord, ScoreRecord, to_recor
 from tasks.store.tables import Run, Score
 
 Scores = dict[str, ScoreRecord]
+UNLISTED = ("map-evaluation", "sensitivity")
 
 
 def list_rows(database: Database, *, limit: int = 1000) -> tuple[LeaderboardRow, ...]:
@@ -25,7 +26,7 @@ def list_rows(database: Database, *, limit: int = 1000) -> tuple[LeaderboardRow,
     """
     query = (
         select(Run)
-        .where(Run.state == "succeeded", Run.kind != "map-evaluation")
+        .where(Run.state == "succeeded", Run.kind.not_in(UNLISTED))
         .order_by(Run.is_baseline.desc(), Run.id.desc())
         .limit(limit)
     )

@@ -12,7 +12,14 @@ from typing import Any, Literal, Protocol, cast
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from engine.events import CandidateEvaluated, Logged, MapScored, MetricPoint, ScoreMeasured
+from engine.events import (
+    CandidateEvaluated,
+    Logged,
+    MapScored,
+    MetricPoint,
+    ScoreMeasured,
+    SensitivityScored,
+)
 from tasks.errors import Fenced
 from tasks.store.candidates import add_candidates
 from tasks.store.clock import now
@@ -21,6 +28,7 @@ from tasks.store.map_scores import add_map_scores
 from tasks.store.metric_points import add_points
 from tasks.store.records import Control
 from tasks.store.run_changes import end_attempt, owned
+from tasks.store.sensitivity_scores import add_scores
 from tasks.store.tables import File, LogLine, Run, Score, Stage
 from tasks.store.upsert import upsert
 
@@ -69,6 +77,7 @@ class Batch:
     scores: list[ScoreMeasured] = field(default_factory=list)
     candidates: list[CandidateEvaluated] = field(default_factory=list)
     map_scores: list[MapScored] = field(default_factory=list)
+    sensitivity_scores: list[SensitivityScored] = field(default_factory=list)
     lines: list[Logged] = field(default_factory=list)
     files: list[RecordedFile] = field(default_factory=list)
     removed_files: list[str] = field(default_factory=list)
@@ -147,6 +156,7 @@ def _write_results(session: Session, mine: dict[str, int], batch: Batch) -> None
     if batch.candidates:
         add_candidates(session, mine["run_id"], batch.candidates)
     add_map_scores(session, mine["run_id"], batch.map_scores)
+    add_scores(session, mine["run_id"], batch.sensitivity_scores)
     for recorded in batch.files:
         upsert(session, File, [{**mine, **vars(recorded)}], key=("run_id", "path"))
 

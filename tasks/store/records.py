@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 RunState = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
-RunKind = Literal["experiment", "search", "evaluation", "map-evaluation"]
+RunKind = Literal["experiment", "search", "evaluation", "map-evaluation", "sensitivity"]
 Control = Literal["cancel"]
 Record = TypeVar("Record")
 LARGEST_ID = 2**31 - 1
@@ -170,6 +170,19 @@ class MapScoreRecord:
     num_samples: int
     direction: Literal["lower", "higher"]
     limited: bool
+
+
+@dataclass(frozen=True)
+class SensitivityScoreRecord:
+    """What one unit loses at one width; fields as in `engine.events.SensitivityScored`."""
+
+    run_id: int
+    unit: str
+    bits: int
+    metric: str
+    value: float
+    standard_error: float | None
+    num_samples: int
 
 
 @dataclass(frozen=True)

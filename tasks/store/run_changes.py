@@ -191,9 +191,10 @@ def _refuse_needed(session: Session, run_id: int) -> None:
 
 def _refuse_orphan(session: Session, run_id: int) -> None:
     run = session.get(Run, run_id)
-    if run is not None and run.kind != "experiment" and run.parent_id is None:
+    parent = None if run is None else run.spec.get("parent")
+    if run is not None and parent is not None and run.parent_id is None:
         raise WrongState(
-            f"run {run_id} builds on run {run.spec.get('parent')}, which was deleted; "
+            f"run {run_id} builds on run {parent}, which was deleted; "
             "it cannot be carried out again"
         )
 

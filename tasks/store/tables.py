@@ -235,6 +235,20 @@ class MapScore(Base):
     limited: Mapped[bool]
 
 
+class SensitivityScore(Base):
+    """What one unit (a layer, a block, a kind) loses at one width, by one metric."""
+
+    __tablename__ = "sensitivity_scores"
+
+    run_id: Mapped[int] = _run_key()
+    unit: Mapped[str] = mapped_column(String(300), primary_key=True)
+    bits: Mapped[int] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(String(80), primary_key=True)
+    value: Mapped[float] = mapped_column(Number, nullable=True)
+    standard_error: Mapped[float | None]
+    num_samples: Mapped[int]
+
+
 class LogLine(Base):
     """One line of a run's log."""
 

@@ -19,6 +19,7 @@ from tasks.store.measurements import list_scores
 from tasks.store.run_changes import NewRun, create_run
 from tasks.store.runs import get_run
 from tasks.store.schema import check_current, find_revision, get_head, migrate, upgrade
+from tasks.store.sensitivity_scores import list_scores as list_sensitivity_scores
 from tasks.store.tables import Base, Run
 from tests.tasks.builders import make_run
 
@@ -39,6 +40,10 @@ INSERT_MAP_SCORE = """
 INSERT INTO map_scores (run_id, place, benchmark, metric, label, bits, effective_bits, value,
     num_samples, direction, limited)
 VALUES (3, 0, 'text/x', 'perplexity', '4 bits', 4, 4.25, 12.5, 100, 'lower', false)
+"""
+INSERT_SENSITIVITY_SCORE = """
+INSERT INTO sensitivity_scores (run_id, unit, bits, metric, value, num_samples)
+VALUES (3, 'model.layers.0', 4, 'kl_divergence', 0.25, 32)
 """
 TRAINED: dict[str, Any] = {"preset": "qat-lora", "quantizer": {"bits": 4}}
 VERSIONS = Path(__file__).parents[2] / "migrations" / "versions"
@@ -139,6 +144,25 @@ def test_evaluations_of_maps_go_with_their_scores(settings: Settings) -> None:
         assert not inspect(connection).has_table("map_scores")
     upgrade(settings)
     assert list_map_scores(database, 3) == ()
+    database.dispose()
+
+
+def test_sensitivity_runs_go_with_their_scores(settings: Settings) -> None:
+    """Down from 0004 every other run stays; up again the table is empty."""
+    database = open_database(settings)
+    migrate(database, "0004_sensitivity")
+    with database.connecting() as connection:
+        connection.execute(text(INSERT_RUN))
+        for run_id, kind in ((2, "map-evaluation"), (3, "sensitivity")):
+            connection.execute(text(INSERT_CHILD), {"id": run_id, "kind": kind})
+        connection.execute(text(INSERT_SENSITIVITY_SCORE))
+    assert [score.unit for score in list_sensitivity_scores(database, 3)] == ["model.layers.0"]
+    migrate(database, "0003_map_scores")
+    with database.connecting() as connection:
+        assert connection.scalars(text("SELECT id FROM runs ORDER BY id")).all() == [1, 2]
+        assert not inspect(connection).has_table("sensitivity_scores")
+    migrate(database, "0004_sensitivity")
+    assert list_sensitivity_scores(database, 3) == ()
     database.dispose()
 
 
