@@ -2,7 +2,8 @@
 
 Rooms: `specs/` (what can be asked; no torch), `errors.py` and `events.py` (what can go wrong, what
 a run announces), `experiment.py` (one whole experiment), `rank_search.py` (choosing the ranks of a
-trained one), `map_evaluation.py` (measuring one at many layer maps), `stages/` (what all of them go
+trained one), `map_evaluation.py` (measuring one at many layer maps), `layer_sensitivity.py` (how
+much the width of each layer matters), `stages/` (what all of them go
 through), `session.py` (what stages share), `result.py` (the file of what was trained) and
 `result_codes.py` (its codes as weights), `tensor_file.py` (such files read), `text_file.py`
 (reports, whole or not at all), `measured_size.py` (what it weighs), `device.py` (where it

@@ -25,6 +25,8 @@ LIGHT_ROOMS = (
     "engine.estimates",
     "engine.search.strategies",
     "engine.models.shapes",
+    "engine.sensitivity.checks",
+    "engine.sensitivity.layer_facts",
 )
 READERS_OF_THE_ENVIRONMENT = {"tasks/settings.py"}
 SILENT_FILES = [
