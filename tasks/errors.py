@@ -26,6 +26,12 @@ class DraftNotFound(BitdialError):
     kind = "spec"
 
 
+class MapNotFound(BitdialError):
+    """There is no such bit map."""
+
+    kind = "spec"
+
+
 class DraftConflict(BitdialError):
     """The form was changed in another tab; reload it to go on from there."""
 

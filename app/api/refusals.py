@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as AnyHttpException
 
 from engine.errors import BitdialError, Problem, SpecError
-from tasks.errors import DraftNotFound, RunNotFound, StoreUnavailable, WrongState
+from tasks.errors import DraftNotFound, MapNotFound, RunNotFound, StoreUnavailable, WrongState
 
 
 class ProblemReply(BaseModel):
@@ -39,6 +39,7 @@ CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": Refusal, "descriptio
 _STATUS: tuple[tuple[type[BitdialError], int], ...] = (
     (RunNotFound, 404),
     (DraftNotFound, 404),
+    (MapNotFound, 404),
     (WrongState, 409),
     (StoreUnavailable, 503),
     (SpecError, 422),

@@ -7,7 +7,8 @@ then one subject each: `runs.py` (reading runs), `run_changes.py` (create, cance
 (insert or replace, on both databases), `measurements.py` (reading curves and scores),
 `candidates.py` (ranks that searches evaluated), `map_scores.py` (models at many layer maps),
 `sensitivity_scores.py` (units at widths), `logs.py`, `files.py`, `leaderboard.py`, `history.py`
-(what past runs took), `drafts.py` (unfinished forms).
+(what past runs took), `drafts.py` (unfinished forms), `bit_maps.py` (layer maps that people edit,
+with `bit_map_tables.py`, `bit_map_records.py`, `bit_map_versions.py` and `bit_map_checks.py`).
 
 Every function takes the database first and is one short transaction. Claims and leases are in
 `tasks.lease`, not here. Start with `tables.py`.

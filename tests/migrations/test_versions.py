@@ -13,6 +13,8 @@ from sqlalchemy import inspect, select, text
 from engine.specs import load_spec
 from tasks.errors import SchemaOutdated
 from tasks.settings import Settings
+from tasks.store.bit_map_records import NewBitMap
+from tasks.store.bit_maps import create_map, get_snapshot, list_maps
 from tasks.store.database import Database, open_database
 from tasks.store.map_scores import list_map_scores
 from tasks.store.measurements import list_scores
@@ -163,6 +165,24 @@ def test_sensitivity_runs_go_with_their_scores(settings: Settings) -> None:
         assert not inspect(connection).has_table("sensitivity_scores")
     migrate(database, "0004_sensitivity")
     assert list_sensitivity_scores(database, 3) == ()
+    database.dispose()
+
+
+def test_bit_maps_go_and_runs_stay(settings: Settings) -> None:
+    """Down from 0005 no map is left and every run is; up again there is room for maps."""
+    database = open_database(settings)
+    upgrade(settings)
+    with database.connecting() as connection:
+        connection.execute(text(INSERT_RUN))
+    new = NewBitMap("a", {}, "{}", {"widths": [4]}, sensitivity_run_id=1, metric="kl_divergence")
+    assert get_snapshot(database, create_map(database, new).id).state.content == {"widths": [4]}
+    migrate(database, "0004_sensitivity")
+    with database.connecting() as connection:
+        assert connection.scalars(text("SELECT id FROM runs")).all() == [1]
+        tables = inspect(connection).get_table_names()
+        assert [name for name in tables if name.startswith("bit_map")] == []
+    upgrade(settings)
+    assert list_maps(database) == ()
     database.dispose()
 
 

@@ -1,0 +1,40 @@
+"""States of bit maps that were given a name. Start with `add_version`."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from tasks.store.bit_map_records import VersionRecord
+from tasks.store.bit_map_tables import BitMapVersion
+from tasks.store.bit_maps import lock_map
+from tasks.store.database import Database
+from tasks.store.records import to_record
+
+
+def add_version(database: Database, map_id: int, name: str) -> VersionRecord:
+    """Give the state that holds a name; versions are counted from 1.
+
+    Raises:
+        MapNotFound: When there is no such map.
+    """
+    with database.writing() as session:
+        state = lock_map(session, map_id).get_newest()
+        newest = select(func.max(BitMapVersion.number)).where(BitMapVersion.map_id == map_id)
+        version = BitMapVersion(
+            map_id=map_id,
+            number=(session.scalar(newest) or 0) + 1,
+            name=name,
+            content=state.content,
+        )
+        session.add(version)
+        session.flush()
+        session.refresh(version)
+        return to_record(VersionRecord, version)
+
+
+def list_versions(database: Database, map_id: int) -> tuple[VersionRecord, ...]:
+    """Return the versions of a map, oldest first."""
+    query = select(BitMapVersion).where(BitMapVersion.map_id == map_id)
+    with database.reading() as session:
+        found = session.scalars(query.order_by(BitMapVersion.number))
+        return tuple(to_record(VersionRecord, row) for row in found)

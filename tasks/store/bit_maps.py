@@ -1,0 +1,250 @@
+"""Bit maps as they are stored: states in the order they came, which of them holds, versions.
+
+The log of states is append-only. `position` tells undo and redo apart: an edit goes to the next
+position and makes it the last one that can be reached (`top`), undo goes to the one before. A
+position written anew hides the state that was there. What content means, and who may change it, is
+`tasks.bit_map`'s; versions and measurements are `bit_map_versions`' and `bit_map_checks`'. Start
+with `changing_map`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from tasks.errors import MapNotFound
+from tasks.store.bit_map_records import BitMapRecord, NewBitMap, Snapshot, StateRecord
+from tasks.store.bit_map_tables import BitMap, BitMapState
+from tasks.store.clock import now
+from tasks.store.database import Database
+from tasks.store.records import to_record
+
+MAX_STATES = 500
+OPENED_BY = ""
+"""The client of a map's first state, which is nobody's edit."""
+
+
+class OpenMap:
+    """A map within one writing transaction, which nobody else changes until it ends."""
+
+    def __init__(self, session: Session, row: BitMap) -> None:
+        self._session = session
+        self._row = row
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._row.name
+
+    @property
+    def revision(self) -> int:
+        """Of its newest state."""
+        return self._row.revision
+
+    def get_newest(self) -> StateRecord:
+        """Return the state that holds."""
+        found = self._session.get_one(BitMapState, (self._row.id, self._row.revision))
+        return to_record(StateRecord, found)
+
+    def find_neighbor(self, step: int) -> StateRecord | None:
+        """Return the state one step back (-1) or forward (1); None where there is none."""
+        position = self._row.position + step
+        if position > self._row.top:
+            return None
+        return _find_at(self._session, self._row.id, position)
+
+    def find_author(self, position: int) -> str | None:
+        """Return whose edit made the state at a position; None where that is forgotten."""
+        query = (
+            select(BitMapState.client)
+            .where(
+                BitMapState.map_id == self._row.id,
+                BitMapState.position == position,
+                BitMapState.is_step,
+            )
+            .order_by(BitMapState.revision.desc())
+        )
+        return self._session.scalars(query.limit(1)).first()
+
+    def list_changes(self, seen: int) -> tuple[tuple[int, str], ...]:
+        """Return revision and client of every change since a revision, oldest first."""
+        query = (
+            select(BitMapState.revision, BitMapState.client)
+            .where(BitMapState.map_id == self._row.id, BitMapState.revision > seen)
+            .order_by(BitMapState.revision)
+        )
+        return tuple((revision, client) for revision, client in self._session.execute(query))
+
+    def list_contents(self, seen: int) -> dict[int, dict[str, Any]]:
+        """Return the content of every kept revision from `seen` on."""
+        query = select(BitMapState.revision, BitMapState.content).where(
+            BitMapState.map_id == self._row.id, BitMapState.revision >= seen
+        )
+        return {row.revision: row.content for row in self._session.execute(query)}
+
+    def has_edits_of(self, client: str) -> bool:
+        """Whether an edit of this client is among the kept states."""
+        query = select(BitMapState.revision).where(
+            BitMapState.map_id == self._row.id, BitMapState.client == client, BitMapState.is_step
+        )
+        return self._session.scalars(query.limit(1)).first() is not None
+
+    def add_step(self, client: str, content: dict[str, Any]) -> None:
+        """Append an edit; what was undone before can no longer be redone."""
+        position = self._row.position + 1
+        self._row.top = position
+        self._append(client, content, position=position, is_step=True)
+
+    def move_to(self, client: str, state: StateRecord) -> None:
+        """Append what stood at another position, as undo and redo do."""
+        self._append(client, state.content, position=state.position, is_step=False)
+
+    def rename(self, client: str, name: str) -> None:
+        """Change the name; the next revision has the same content."""
+        self._row.name = name
+        newest = self.get_newest()
+        self._append(client, newest.content, position=newest.position, is_step=False)
+
+    def _append(
+        self, client: str, content: dict[str, Any], *, position: int, is_step: bool
+    ) -> None:
+        row = self._row
+        row.revision += 1
+        row.position = position
+        row.updated_at = now()
+        state = BitMapState(
+            map_id=row.id,
+            revision=row.revision,
+            position=position,
+            client=client,
+            is_step=is_step,
+            content=content,
+        )
+        self._session.add(state)
+        self._session.flush()
+        too_old = row.revision - MAX_STATES
+        if too_old > 0:
+            where = (BitMapState.map_id == row.id, BitMapState.revision <= too_old)
+            self._session.execute(delete(BitMapState).where(*where))
+
+
+@contextmanager
+def changing_map(database: Database, map_id: int) -> Iterator[OpenMap]:
+    """Open a map for one change; kept at the end, or nothing of it on any exception.
+
+    Raises:
+        MapNotFound: When there is no such map.
+    """
+    with database.writing() as session:
+        yield lock_map(session, map_id)
+
+
+def lock_map(session: Session, map_id: int) -> OpenMap:
+    """Keep a map as it is for everybody else until this transaction ends.
+
+    Raises:
+        MapNotFound: When there is no such map.
+    """
+    query = select(BitMap).where(BitMap.id == map_id).with_for_update()
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise MapNotFound(f"there is no bit map {map_id}")
+    return OpenMap(session, row)
+
+
+def create_map(database: Database, new: NewBitMap) -> BitMapRecord:
+    """Keep a new map; its first state has revision 1 and position 0."""
+    with database.writing() as session:
+        row = BitMap(
+            name=new.name,
+            spec=new.spec,
+            shapes=new.shapes,
+            sensitivity_run_id=new.sensitivity_run_id,
+            metric=new.metric,
+            revision=1,
+            position=0,
+            top=0,
+        )
+        session.add(row)
+        session.flush()
+        state = BitMapState(
+            map_id=row.id,
+            revision=1,
+            position=0,
+            client=OPENED_BY,
+            is_step=True,
+            content=new.content,
+        )
+        session.add(state)
+        session.flush()
+        session.refresh(row)
+        return to_record(BitMapRecord, row)
+
+
+def get_map(database: Database, map_id: int) -> BitMapRecord:
+    """Return a map without its states.
+
+    Raises:
+        MapNotFound: When there is none with this id.
+    """
+    with database.reading() as session:
+        return to_record(BitMapRecord, _get_row(session, map_id))
+
+
+def get_snapshot(database: Database, map_id: int) -> Snapshot:
+    """Return a map and the state that holds.
+
+    Raises:
+        MapNotFound: When there is none with this id.
+    """
+    with database.reading() as session:
+        row = _get_row(session, map_id)
+        state = session.get_one(BitMapState, (map_id, row.revision))
+        before = _find_at(session, map_id, row.position - 1)
+        return Snapshot(
+            to_record(BitMapRecord, row), to_record(StateRecord, state), before is not None
+        )
+
+
+def list_maps(database: Database) -> tuple[BitMapRecord, ...]:
+    """Return every map, the one changed last first."""
+    query = select(BitMap).order_by(BitMap.updated_at.desc(), BitMap.id.desc())
+    with database.reading() as session:
+        return tuple(to_record(BitMapRecord, row) for row in session.scalars(query))
+
+
+def delete_map(database: Database, map_id: int) -> None:
+    """Remove a map with its states, versions and checks.
+
+    Raises:
+        MapNotFound: When there is none with this id.
+    """
+    with database.writing() as session:
+        removed = session.execute(
+            delete(BitMap).where(BitMap.id == map_id).returning(BitMap.id)
+        ).first()
+        if removed is None:
+            raise MapNotFound(f"there is no bit map {map_id}")
+
+
+def _get_row(session: Session, map_id: int) -> BitMap:
+    row = session.get(BitMap, map_id)
+    if row is None:
+        raise MapNotFound(f"there is no bit map {map_id}")
+    return row
+
+
+def _find_at(session: Session, map_id: int, position: int) -> StateRecord | None:
+    """Return the newest state at a position."""
+    query = (
+        select(BitMapState)
+        .where(BitMapState.map_id == map_id, BitMapState.position == position)
+        .order_by(BitMapState.revision.desc())
+        .limit(1)
+    )
+    row = session.scalars(query).first()
+    return None if row is None else to_record(StateRecord, row)
