@@ -5,8 +5,9 @@ Rooms, in the order a run meets them:
 - `settings.py` reads the environment, alone; `errors.py` has what can go wrong here.
 - `submit.py` is the door for pages, REST and command line, `desk.py` what it stands on;
   `children.py` takes requests for searches and evaluations of ranks, `map_evaluations.py` for those
-  of layer maps; `requests.py` makes rows of them; `naming.py` names a run and its baseline,
-  `trained_alone.py` tells which runs stand beside a model's layer maps;
+  of layer maps, `sensitivities.py` for scores of units at widths; `requests.py` makes rows of
+  them; `naming.py` names a run and its baseline, `trained_alone.py` tells which runs stand beside a
+  model's layer maps;
   `prediction.py` says beforehand what it will need.
 - `store/` is the truth: rows in SQLite or Postgres. `states.py` lists the allowed moves.
 - `broker.py` starts the embedded Valkey; `celery_app.py` has the queue settings; `wake.py` sends

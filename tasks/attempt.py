@@ -25,7 +25,7 @@ from tasks.lease import Claim, find_pulse
 from tasks.log_capture import capturing
 from tasks.microbatch import apply_halvings, halve
 from tasks.pace import Pace, count_passes
-from tasks.parents import load_done, load_known, load_parent
+from tasks.parents import load_done, load_known, load_parent, load_scored
 from tasks.processes import die_with_parent
 from tasks.recorder import Recorder
 from tasks.runners.context import RunContext, Runner
@@ -100,6 +100,7 @@ def _run(desk: Desk, recorder: Recorder, run: RunRecord, *, spec: RunSpec, runne
         parent=load_parent(desk.database, spec, data_folder=data_folder),
         known=load_known(desk.database, spec),
         done=load_done(desk.database, run.id, spec),
+        scored=load_scored(desk.database, run.id, spec),
     )
     runner(context)
     recorder.flush()

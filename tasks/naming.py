@@ -81,9 +81,24 @@ def make_name(spec: RunSpec) -> str:
     source = spec.model.source.removeprefix("bundled:").rstrip("/")
     if isinstance(spec, SensitivitySpec):
         subject = PurePath(source).name if spec.parent is None else f"run {spec.parent}"
-        return f"sensitivity: {spec.method.method} of {subject or source}"[:MAX_NAME]
+        return f"sensitivity: {_scoring_words(spec)} of {subject or source} {_width_words(spec)}"[
+            :MAX_NAME
+        ]
     parts = [PurePath(source).name or source, *_quantizer_words(spec), *_training_words(spec)]
     return " ".join(parts)[:MAX_NAME]
+
+
+def _scoring_words(spec: SensitivitySpec) -> str:
+    """Return how units are scored, and which, where they are no layers."""
+    method = spec.method.method.replace("-", " ")
+    return method if spec.unit == "layer" else f"{method} by {spec.unit}"
+
+
+def _width_words(spec: SensitivitySpec) -> str:
+    """Return the widths, and the start where it is not 16 bits everywhere."""
+    start = "" if spec.starts_unrounded else f" from {spec.start_bits}"
+    start += ", mapped" if spec.start_map else ""
+    return f"at {' '.join(map(str, spec.widths))} bits{start}"
 
 
 def write_ranks(ranks: Sequence[int]) -> str:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.specs import ExperimentSpec, MapEvaluationSpec, RankSearchSpec, RunSpec, load_spec
+from engine.specs import (
+    Ablation,
+    ExperimentSpec,
+    MapEvaluationSpec,
+    RankSearchSpec,
+    RunSpec,
+    SensitivitySpec,
+    load_spec,
+)
 from tasks.errors import ParentGone
 from tasks.runners.context import ParentRun
 from tasks.store.candidates import list_known
@@ -13,6 +21,7 @@ from tasks.store.files import find_newest
 from tasks.store.map_scores import list_done
 from tasks.store.records import CandidateRecord
 from tasks.store.runs import find_run
+from tasks.store.sensitivity_scores import list_done as list_scored
 
 
 def load_parent(database: Database, spec: RunSpec, *, data_folder: Path) -> ParentRun | None:
@@ -46,3 +55,13 @@ def load_known(database: Database, spec: RunSpec) -> tuple[CandidateRecord, ...]
 def load_done(database: Database, run_id: int, spec: RunSpec) -> tuple[int, ...]:
     """Return the places of the maps that earlier attempts of a run measured whole."""
     return list_done(database, run_id) if isinstance(spec, MapEvaluationSpec) else ()
+
+
+def load_scored(database: Database, run_id: int, spec: RunSpec) -> frozenset[tuple[str, int]]:
+    """Return the units and widths that earlier attempts of an ablation measured whole.
+
+    Other methods score everything at once, and go on from their checkpoint.
+    """
+    if isinstance(spec, SensitivitySpec) and isinstance(spec.method, Ablation):
+        return list_scored(database, run_id)
+    return frozenset()

@@ -16,8 +16,16 @@ from engine.adapter_fit import check_adapter_folder
 from engine.data.row_counting import count_tasks
 from engine.data.task_check import check_data, check_measured
 from engine.errors import Problem
-from engine.estimates import Estimate, PastRun, SpeedBasis, estimate, learn_speed
+from engine.estimates import (
+    Estimate,
+    PastRun,
+    SpeedBasis,
+    estimate,
+    learn_scoring,
+    learn_speed,
+)
 from engine.estimates.rank_space import count_groups
+from engine.estimates.scoring import asks_tasks, count_calibration
 from engine.evaluation.benchmark_names import check_benchmarks
 from engine.layer_fit import check_fit
 from engine.models.shapes import ModelShapes, read_shapes
@@ -32,6 +40,7 @@ from engine.specs import (
     QatTraining,
     RankEvaluationSpec,
     RankSearchSpec,
+    SensitivitySpec,
     Subject,
     TaskData,
     load_spec,
@@ -60,7 +69,9 @@ def load_shapes(settings: Settings, spec: Subject) -> ModelShapes:
     return read_shapes(spec.model, data_folder=settings.data_folder)
 
 
-def list_misfits(spec: ExperimentSpec, shapes: ModelShapes) -> tuple[Problem, ...]:
+def list_misfits(
+    spec: ExperimentSpec | SensitivitySpec, shapes: ModelShapes
+) -> tuple[Problem, ...]:
     """Return where a spec does not fit the layers of its model."""
     return (*check_fit(spec, shapes), *check_adapter_folder(spec, shapes))
 
@@ -72,6 +83,8 @@ def list_unknown(settings: Settings, spec: Subject) -> tuple[Problem, ...]:
         check_data(data, data_folder=folder, mirror=mirror, field=field)
         for field, data in _iter_data(spec)
     ]
+    if not _is_measured(spec):
+        return tuple(chain.from_iterable(found))
     if spec.model.head == "causal-lm":
         unknown = check_benchmarks(spec.evaluation.benchmarks, data_folder=folder)
     else:  # other heads' tasks are not lm-eval's
@@ -86,10 +99,17 @@ def _iter_data(spec: Subject) -> Iterator[tuple[str, TaskData | DataSpec]]:
             yield "training.data", spec.training.data
         if (mixing := find_measured_mixing(spec.quantizer)) is not None:
             yield "quantizer.mixing.data", mixing.data
+    if isinstance(spec, SensitivitySpec) and count_calibration(spec):
+        yield "calibration.data", spec.calibration.data
     if isinstance(spec.initialization, DataAware):
         yield "initialization.data", spec.initialization.data
-    if spec.model.head == "causal-lm":
+    if spec.model.head == "causal-lm" and _is_measured(spec):
         yield "evaluation.data", spec.evaluation.data
+
+
+def _is_measured(spec: Subject) -> bool:
+    """Whether a run is asked what its evaluation says; a sensitivity run may have its own text."""
+    return not isinstance(spec, SensitivitySpec) or asks_tasks(spec)
 
 
 def predict(
@@ -102,17 +122,20 @@ def predict(
 def predict_child(
     database: Database,
     settings: Settings,
-    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec,
+    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec | SensitivitySpec,
     *,
     shapes: ModelShapes,
 ) -> Estimate | None:
-    """Predict what a run that builds on another needs; None for a search nothing is known of yet.
+    """Predict what a run that trains nothing needs; None for a search nothing is known of yet.
 
     It loads and measures like an untrained run, at every map where there are many. What a search
     adds is its evaluations, as long as those of earlier searches on the same examples, without what
     it is going to be told by those.
     """
-    base = estimate(spec, shapes, speed=load_speed(database, settings, spec))
+    speed = load_speed(database, settings, spec)
+    if isinstance(spec, SensitivitySpec):
+        speed = learn_scoring(spec, shapes, _list_scorings(database, spec, speed), speed=speed)
+    base = estimate(spec, shapes, speed=speed)
     if not isinstance(spec, RankSearchSpec):
         return base
     known = list_known(database, spec.parent, spec.objective.model_dump(mode="json"))
@@ -147,12 +170,23 @@ def load_speed(database: Database, settings: Settings, spec: Subject) -> SpeedBa
 def describe_estimate(spec: Subject, found: Estimate | None) -> dict[str, Any] | None:
     """Return an estimate as it is stored and told.
 
-    An evaluation of maps has a size at every map and none of its own: those fields are left out.
+    An evaluation of maps, or a sensitivity run, has a size at every width and none of its own:
+    those fields are left out.
     """
     if found is None:
         return None
-    left_out = OF_ONE_SIZE if isinstance(spec, MapEvaluationSpec) else ()
+    is_sized = not isinstance(spec, MapEvaluationSpec | SensitivitySpec)
+    left_out = () if is_sized else OF_ONE_SIZE
     return {name: value for name, value in asdict(found).items() if name not in left_out}
+
+
+def _list_scorings(
+    database: Database, spec: SensitivitySpec, speed: SpeedBasis
+) -> Iterator[PastRun]:
+    """Yield the sensitivity runs of a model on the kind of device it will be on."""
+    for run in list_past_runs(database, spec.model.source, kind="sensitivity"):
+        if _device_kind(run.device) == speed.device:
+            yield PastRun(load_spec(run.spec), run.seconds_by_stage)
 
 
 def _count_new(

@@ -13,6 +13,7 @@ from engine.specs import (
     RankSearchSpec,
     ResolvedSpec,
     RunSpec,
+    SensitivitySpec,
 )
 from tasks.desk import Desk, wake
 from tasks.naming import baseline_key, build_baseline, make_name
@@ -43,13 +44,15 @@ def queue(
 
 def queue_child(
     desk: Desk,
-    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec,
+    spec: RankSearchSpec | RankEvaluationSpec | MapEvaluationSpec | SensitivitySpec,
     asked: dict[str, object],
     shapes: ModelShapes,
     *,
     priority: int = 0,
 ) -> RunRecord:
-    """Queue a run that builds on another, and the baseline of what it measures where missing.
+    """Queue a run that trains nothing, and the baseline of what it measures where missing.
+
+    A sensitivity run tells what is lost against its own start, and needs no baseline.
 
     Raises:
         RunNotFound: When the run it builds on was deleted meanwhile.
@@ -69,7 +72,7 @@ def queue_child(
         estimate=describe_estimate(spec, predicted),
     )
     baseline = None
-    if _has_baseline(spec):
+    if _has_baseline(spec) and not isinstance(spec, SensitivitySpec):
         baseline = _build_baseline_run(desk, spec, shapes, priority=priority)
     return _create(desk, new, baseline)
 

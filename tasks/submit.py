@@ -1,8 +1,8 @@
 """The door for pages, REST and command line: preview, submit, cancel, retry, delete, clone.
 
 Light on purpose: no torch, and Celery only when a hint is sent. Every refusal is an error with a
-sentence (`engine.errors`, `tasks.errors`). Runs that build on another are in `children` and
-`map_evaluations`, handed out here as well. Start with `open_desk` and `submit`.
+sentence (`engine.errors`, `tasks.errors`). Runs that train nothing are in `children`,
+`map_evaluations` and `sensitivities`, handed out here as well. Start with `open_desk` and `submit`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tasks.errors import WrongState
 from tasks.map_evaluations import MapPreview, preview_map_evaluation, submit_map_evaluation
 from tasks.prediction import Estimate, list_misfits, list_unknown, load_shapes, predict
 from tasks.requests import queue
+from tasks.sensitivities import SensitivityPreview, preview_sensitivity, submit_sensitivity
 from tasks.store.records import RunRecord
 from tasks.store.run_changes import delete_run, request_cancel, requeue
 from tasks.store.runs import get_run
@@ -137,6 +138,8 @@ def clone(desk: Desk, run_id: int) -> dict[str, Any]:
     run = get_run(desk.database, run_id)
     if run.kind != "experiment":
         parent = run.spec["parent"]
+        if parent is None:
+            raise WrongState(f"run {run_id} trains nothing; ask for another sensitivity run")
         raise WrongState(f"run {run_id} builds on run {parent}; clone that, or start from its page")
     preset = {"preset": run.preset} if run.preset else {}
     return {**preset, **run.asked}
@@ -153,17 +156,20 @@ __all__ = [
     "Desk",
     "MapPreview",
     "Preview",
+    "SensitivityPreview",
     "cancel",
     "clone",
     "delete",
     "open_desk",
     "preview",
     "preview_map_evaluation",
+    "preview_sensitivity",
     "resume",
     "retry",
     "submit",
     "submit_evaluation",
     "submit_map_evaluation",
     "submit_search",
+    "submit_sensitivity",
     "wake",
 ]

@@ -10,13 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.estimates.map_duration import measure_maps
+from engine.estimates.scoring import scoring_seconds
 from engine.estimates.selection import list_adapted, list_observed, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.widths import trains_through_rounding
 from engine.estimates.workload import Workload, count_workload
 from engine.initialize.moment_size import cut_layers
 from engine.models.shapes import LayerShape, ModelShapes
-from engine.specs import DataAware, LoftQ, MapEvaluationSpec, NoAdapter, Subject
+from engine.specs import (
+    DataAware,
+    LoftQ,
+    MapEvaluationSpec,
+    NoAdapter,
+    SensitivitySpec,
+    Subject,
+)
 
 FLOPS_PER_CORE = 4e10
 """Float32 operations per second and core, matrix products of a small model (AVX2 server core)."""
@@ -49,7 +57,7 @@ class DurationEstimate:
     Attributes:
         parts: Seconds of "load", "teach", "initialize", "train", "evaluate" and, where asked,
             "benchmarks", "sensitivity" and "range-test"; of an evaluation of maps all that is
-            measured is "maps".
+            measured is "maps", of a sensitivity run "sensitivity".
         factor: The true time is expected within total / factor and total × factor.
         basis: What the numbers rest on, as a sentence.
     """
@@ -66,6 +74,8 @@ class DurationEstimate:
 
 def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) -> DurationEstimate:
     """Predict the seconds of every stage."""
+    if isinstance(spec, SensitivitySpec):
+        return _estimate_scoring(spec, shapes, speed)
     work = count_workload(spec, rows=speed.rows)
     flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
     num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
@@ -93,6 +103,45 @@ def estimate_duration(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) 
         read = forward if work.evaluate_tokens else speed.benchmark_tokens_per_second or forward
         parts = measure_maps(spec, shapes, parts, rounding=rounding, forward=read, speed=speed)
     factor, basis = _judge(work, speed)
+    return DurationEstimate(parts, factor, basis)
+
+
+def time_scoring(spec: SensitivitySpec, shapes: ModelShapes, speed: SpeedBasis) -> float:
+    """Return the seconds of scoring units by the rule of thumb, whatever was measured."""
+    work = count_workload(spec, rows=speed.rows)
+    flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
+    num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
+    forward = flops / (2 * num_multiplied)
+    return scoring_seconds(
+        spec,
+        shapes,
+        forward=forward,
+        flops=flops,
+        rounding=_rounding_seconds(list_quantized(spec, shapes), speed),
+        asked_seconds=work.benchmark_tokens / forward,
+    )
+
+
+def _estimate_scoring(
+    spec: SensitivitySpec, shapes: ModelShapes, speed: SpeedBasis
+) -> DurationEstimate:
+    """Predict the stages of a sensitivity run: the rule of thumb, corrected by its like."""
+    work = count_workload(spec, rows=speed.rows)
+    rounding = _rounding_seconds(list_quantized(spec, shapes), speed)
+    parts = {
+        "load": speed.load_seconds or _load_seconds(shapes),
+        "initialize": 0.0 if spec.starts_unrounded else rounding,
+        "sensitivity": time_scoring(spec, shapes, speed) * (speed.scoring_factor or 1.0),
+    }
+    factor, basis = FACTOR_RULE_OF_THUMB, "a rule of thumb; no run by this method here yet"
+    if speed.scoring_factor is not None:
+        many = speed.num_scored > 1
+        factor = FACTOR_MANY_RUNS if speed.num_scored >= MANY_RUNS else FACTOR_ONE_RUN
+        count = f"{speed.num_scored} sensitivity run{'s' if many else ''}"
+        basis = f"{count} of this model by this method on this device"
+    if work.is_guess:
+        factor *= FACTOR_GUESSED_TEXT
+        basis += "; the length of the text is a guess"
     return DurationEstimate(parts, factor, basis)
 
 

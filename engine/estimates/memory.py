@@ -13,6 +13,7 @@ from __future__ import annotations
 from engine.estimates.followed import followed_bytes
 from engine.estimates.map_memory import attack_bytes, count_attacked
 from engine.estimates.row_counts import RowCounts
+from engine.estimates.scoring import asks_tasks, count_at_once, scoring_bytes
 from engine.estimates.selection import list_adapted, list_observed, list_quantized, num_groups
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.widths import (
@@ -31,6 +32,7 @@ from engine.specs import (
     FloatQuantizer,
     IntegerQuantizer,
     NoAdapter,
+    SensitivitySpec,
     Subject,
 )
 from engine.specs.quantizer import find_measured_mixing
@@ -66,7 +68,7 @@ def estimate_memory(spec: Subject, shapes: ModelShapes, *, speed: SpeedBasis) ->
         "weight_gradients": _gradient_bytes(spec, rounded),
         "trained": _trained_bytes(spec, shapes),
         "calibration": _calibration_bytes(spec, shapes),
-        "sensitivity": _sensitivity_bytes(spec, shapes),
+        "sensitivity": _sensitivity_bytes(spec, shapes, stored),
         "activations": _activation_bytes(spec, shapes, stored),
         "predictions": _prediction_bytes(spec, shapes, stored, rows=speed.rows),
         "followed": followed_bytes(spec, shapes, stored),
@@ -130,8 +132,10 @@ def _calibration_bytes(spec: Subject, shapes: ModelShapes) -> int:
     return max(sum(moment_bytes(name, sizes[name]) for name in part) for part in parts)
 
 
-def _sensitivity_bytes(spec: Subject, shapes: ModelShapes) -> int:
-    """Return the squared gradients of every weight whose width is chosen by sensitivity."""
+def _sensitivity_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
+    """Return what scoring layers holds; the squared gradients of weights in an experiment."""
+    if isinstance(spec, SensitivitySpec):
+        return scoring_bytes(spec, shapes, stored=stored)
     if find_measured_mixing(spec.quantizer) is None:
         return 0
     return FLOAT32_BYTES * sum(layer.num_weights for layer in list_quantized(spec, shapes))
@@ -145,7 +149,11 @@ def _activation_bytes(spec: Subject, shapes: ModelShapes, stored: int) -> int:
     per_token = sides + BLOCK_EXTRAS * shapes.hidden_size * num_blocks
     evaluation = spec.evaluation
     eval_tokens = evaluation.per_device_eval_batch_size * evaluation.max_length
+    if isinstance(spec, SensitivitySpec) and not asks_tasks(spec):
+        eval_tokens = evaluation.per_device_eval_batch_size * spec.calibration.max_length
     needed = eval_tokens * per_token // num_blocks
+    if isinstance(spec, SensitivitySpec):
+        needed = max(needed, count_at_once(spec) * per_token)
     mixing = find_measured_mixing(spec.quantizer)
     if mixing is not None:  # one window at a time runs forward and back
         needed = max(needed, mixing.max_length * per_token)
@@ -162,6 +170,8 @@ def _prediction_bytes(spec: Subject, shapes: ModelShapes, stored: int, *, rows: 
     if spec.model.head != "causal-lm":
         return _head_bytes(spec, shapes)
     work = count_workload(spec, rows=rows)
+    if isinstance(spec, SensitivitySpec) and not work.sensitivity_tokens:
+        return 0
     logits = LOGIT_COPIES * LOGIT_ROWS * shapes.vocab_size * FLOAT32_BYTES
     hidden = work.evaluate_tokens * shapes.hidden_size * stored
     kept_hidden = hidden if spec.evaluation.divergence else 0

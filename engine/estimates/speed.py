@@ -32,6 +32,9 @@ class SpeedBasis:
         calibration_tokens_per_second: Calibration tokens per second of a data-aware start.
         benchmark_tokens_per_second: Tokens per second of the benchmarks.
         rows: How many examples tasks have on that machine.
+        scoring_factor: Seconds that a sensitivity run's method took, over those of the rule of
+            thumb.
+        num_scored: Finished sensitivity runs behind it.
     """
 
     device: DeviceKind = "cpu"
@@ -43,6 +46,8 @@ class SpeedBasis:
     calibration_tokens_per_second: float | None = None
     benchmark_tokens_per_second: float | None = None
     rows: RowCounts = field(default_factory=RowCounts)
+    scoring_factor: float | None = None
+    num_scored: int = 0
 
 
 @dataclass(frozen=True)

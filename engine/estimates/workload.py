@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
 from engine.estimates.row_counts import RowCounts
+from engine.estimates.scoring import asks_tasks, count_calibration
 from engine.estimates.task_lengths import TASK_LONGEST, TASK_TOKENS
 from engine.estimates.widths import (
     Passes,
@@ -29,6 +30,7 @@ from engine.specs import (
     DataSpec,
     ExperimentSpec,
     QatTraining,
+    SensitivitySpec,
     Subject,
     TaskData,
 )
@@ -52,8 +54,8 @@ class Workload:
         trial_tokens: Tokens of a range test, at most, forward and backward.
         roundings: How often all weights are rounded in the training, its trials left out.
         teach_tokens: Tokens the 16-bit model is asked about before anything is rounded.
-        sensitivity_tokens: Tokens that the widths of layers are measured on; a search or an
-            evaluation takes those of its training run.
+        sensitivity_tokens: Tokens that the widths of layers are measured on, counted once; a
+            search or an evaluation takes those of its training run.
         calibration_tokens: Tokens an initialization looks at.
         evaluate_tokens: Tokens of the evaluation's text.
         benchmark_tokens: Tokens of the benchmarks, before training and after.
@@ -87,6 +89,8 @@ def count_workload(spec: Subject, *, rows: RowCounts | None = None) -> Workload:
     """
     rows = rows or RowCounts()
     evaluation = spec.evaluation.model_copy(update={"benchmarks": spec.measured_tasks})
+    if isinstance(spec, SensitivitySpec):
+        return _count_scoring(spec, rows)
     eval_windows, guessed = 0, False  # other heads predict no text
     if spec.model.head == "causal-lm":
         eval_windows, guessed = _count_windows(
@@ -122,6 +126,27 @@ def count_workload(spec: Subject, *, rows: RowCounts | None = None) -> Workload:
         evaluate_tokens=evaluate_tokens,
         benchmark_tokens=benchmark_tokens,
         is_guess=guessed,
+    )
+
+
+def _count_scoring(spec: SensitivitySpec, rows: RowCounts) -> Workload:
+    """Count what a sensitivity run reads once; how often it does is told by `scoring`."""
+    benchmark_tokens, is_unknown = 0, False
+    if asks_tasks(spec):
+        evaluation = spec.evaluation.model_copy(update={"benchmarks": spec.measured_tasks})
+        benchmark_tokens, is_unknown = count_benchmarks(evaluation, rows=rows)
+    return Workload(
+        train_steps=0,
+        train_tokens=0,
+        asked_tokens=0,
+        trial_tokens=0,
+        roundings=0,
+        teach_tokens=0,
+        sensitivity_tokens=count_calibration(spec),
+        calibration_tokens=0,
+        evaluate_tokens=0,
+        benchmark_tokens=benchmark_tokens,
+        is_guess=is_unknown,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tasks.runners import evaluation, experiment, map_evaluation, search
+from tasks.runners import evaluation, experiment, map_evaluation, search, sensitivity
 from tasks.runners.context import Runner
 from tasks.store.records import RunKind
 
@@ -15,5 +15,6 @@ RUNNERS: Mapping[RunKind, Runner] = MappingProxyType(
         "search": search.run,
         "evaluation": evaluation.run,
         "map-evaluation": map_evaluation.run,
+        "sensitivity": sensitivity.run,
     }
 )

@@ -44,6 +44,7 @@ class RunContext:
         parent: The run it builds on, or None.
         known: Configurations of ranks that are evaluated already, for a search.
         done: Places of layer maps that are measured already, for an evaluation of maps.
+        scored: Units and widths that are measured already, for an ablation.
     """
 
     spec: RunSpec
@@ -55,6 +56,7 @@ class RunContext:
     parent: ParentRun | None = None
     known: tuple[CandidateRecord, ...] = ()
     done: tuple[int, ...] = ()
+    scored: frozenset[tuple[str, int]] = frozenset()
 
 
 Runner = Callable[[RunContext], None]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tasks.store.database import Database
+from tasks.store.records import RunKind
 from tasks.store.tables import Run
 
 
@@ -30,20 +31,25 @@ class PastRun:
 
 
 def list_past_runs(
-    database: Database, model_source: str, *, limit: int = 20
+    database: Database, model_source: str, *, kind: RunKind = "experiment", limit: int = 20
 ) -> tuple[PastRun, ...]:
-    """Return the newest succeeded experiments of a model on its last device, newest first."""
+    """Return the newest succeeded runs of a model on its last device, newest first.
+
+    Of sensitivity runs only those that one attempt carried out: others were measured in parts.
+    """
     query = (
         select(Run)
         .where(
             Run.state == "succeeded",
-            Run.kind == "experiment",
+            Run.kind == kind,
             Run.spec["model"]["source"].as_string() == model_source,
             Run.device.is_not(None),
         )
         .order_by(Run.id.desc())
         .limit(limit)
     )
+    if kind == "sensitivity":
+        query = query.where(Run.attempt == 1)
     with database.reading() as session:
         past = [_to_past(row) for row in session.scalars(query) if row.resources]
     return tuple(run for run in past if run.device == past[0].device)

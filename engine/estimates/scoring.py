@@ -1,0 +1,151 @@
+"""What a sensitivity run works through and holds: units, passes, roundings, kept outputs.
+
+A forward pass over the calibration text is the unit of work: an ablation makes one for every unit
+and width, shorter ones where what the blocks before the switched one compute is kept; a gradient
+makes about four in all. Start with `scoring_seconds` and `scoring_bytes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from engine.estimates.selection import list_quantized
+from engine.models.naming import split_name
+from engine.models.shapes import LayerShape, ModelShapes
+from engine.sensitivity.checks import Pair, list_pairs
+from engine.sensitivity.units import list_units
+from engine.specs import Ablation, SensitivitySpec
+from engine.specs.sensitivity import GradientMethod, OutputErrorMethod, WeightErrorMethod
+
+FLOAT32_BYTES = 4
+GRADIENT_PASSES = 4
+"""Forward, back, and the gradient of every weight, squared."""
+FACT_ROUNDINGS = 1
+"""Every weight is rounded to every width once more for what is told of the layers."""
+
+
+def list_scored(spec: SensitivitySpec, shapes: ModelShapes) -> tuple[Pair, ...]:
+    """Return every unit with every width it is taken to."""
+    names = tuple(layer.name for layer in list_quantized(spec, shapes))
+    return list_pairs(spec, list_units(names, spec.unit))
+
+
+def asks_tasks(spec: SensitivitySpec) -> bool:
+    """Whether units are measured on tasks, and not on text."""
+    return isinstance(spec.method, Ablation) and spec.method.measured_on == "tasks"
+
+
+def count_calibration(spec: SensitivitySpec) -> int:
+    """Return the tokens of the calibration text; 0 where a method reads none."""
+    if isinstance(spec.method, WeightErrorMethod) or asks_tasks(spec):
+        return 0
+    return spec.calibration.num_samples * spec.calibration.max_length
+
+
+def count_passes(spec: SensitivitySpec, shapes: ModelShapes) -> float:
+    """Return how many forward passes over its text a run makes, in whole passes of the model."""
+    if isinstance(spec.method, GradientMethod):
+        return GRADIENT_PASSES
+    if isinstance(spec.method, OutputErrorMethod):
+        return 1 + _moment_share(list_quantized(spec, shapes), shapes)
+    if not isinstance(spec.method, Ablation):
+        return 0
+    return 1 + sum(_share(spec, shapes, unit) for unit, _ in list_scored(spec, shapes))
+
+
+def scoring_seconds(
+    spec: SensitivitySpec,
+    shapes: ModelShapes,
+    *,
+    forward: float,
+    flops: float,
+    rounding: float,
+    asked_seconds: float,
+) -> float:
+    """Return the seconds of scoring every unit at every width.
+
+    Args:
+        spec: What was asked.
+        shapes: The layers of its model.
+        forward: Tokens the model reads in a second.
+        flops: Operations in a second, of matrix products.
+        rounding: Seconds to round all weights once.
+        asked_seconds: Seconds to ask the tasks once, where units are measured on tasks.
+    """
+    seconds = (1 + FACT_ROUNDINGS) * len(spec.widths) * rounding
+    if asks_tasks(spec):
+        return seconds + (1 + len(list_scored(spec, shapes))) * asked_seconds
+    seconds += count_passes(spec, shapes) * count_calibration(spec) / forward
+    if isinstance(spec.method, OutputErrorMethod):
+        products = sum(
+            2 * each.num_weights * each.in_features for each in list_quantized(spec, shapes)
+        )
+        seconds += len(spec.widths) * products / flops
+    return seconds
+
+
+def scoring_bytes(spec: SensitivitySpec, shapes: ModelShapes, *, stored: int) -> int:
+    """Return what a method holds beside the model: squares, moments, or kept outputs of blocks.
+
+    Args:
+        spec: What was asked.
+        shapes: The layers of its model.
+        stored: Bytes of a hidden value.
+    """
+    layers = list_quantized(spec, shapes)
+    if isinstance(spec.method, GradientMethod):
+        return FLOAT32_BYTES * sum(layer.num_weights for layer in layers)
+    if isinstance(spec.method, OutputErrorMethod):
+        return FLOAT32_BYTES * sum(size**2 for _, size in _list_inputs(layers))
+    if not isinstance(spec.method, Ablation) or asks_tasks(spec):
+        return 0
+    targets = count_calibration(spec) * shapes.hidden_size * FLOAT32_BYTES
+    kept = count_calibration(spec) * shapes.hidden_size * stored
+    return targets + kept * (shapes.num_blocks if spec.method.reuse_activations else 1)
+
+
+def count_at_once(spec: SensitivitySpec) -> int:
+    """Return the tokens that a method runs through the model at once, forward and back."""
+    return spec.calibration.max_length if isinstance(spec.method, GradientMethod) else 0
+
+
+def _share(spec: SensitivitySpec, shapes: ModelShapes, unit: str) -> float:
+    """Return which part of a pass measures a unit: the blocks before it may be kept."""
+    place = split_name(unit)
+    keeps = isinstance(spec.method, Ablation) and spec.method.reuse_activations
+    if not keeps or spec.unit == "kind" or not shapes.num_blocks:
+        return 1.0
+    inside = _inside_share(shapes)
+    if place.block is None:  # the head stands behind all blocks, an embedding before them
+        is_table = any(layer.name == unit and layer.is_embedding for layer in shapes.layers)
+        return 1.0 if is_table else 1 - inside
+    return 1 - inside * place.block / shapes.num_blocks
+
+
+@lru_cache(maxsize=16)
+def _inside_share(shapes: ModelShapes) -> float:
+    """Return which part of a pass's products the blocks have."""
+    multiplied = [layer for layer in shapes.layers if not layer.is_embedding]
+    inside = [layer for layer in multiplied if split_name(layer.name).block is not None]
+    return sum(each.num_weights for each in inside) / sum(each.num_weights for each in multiplied)
+
+
+def _moment_share(layers: Sequence[LayerShape], shapes: ModelShapes) -> float:
+    """Return the products of the inputs' second moments, of those of a pass."""
+    multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
+    return sum(size**2 for _, size in _list_inputs(layers)) / multiplied
+
+
+def _list_inputs(layers: Sequence[LayerShape]) -> tuple[tuple[tuple[int, str], int], ...]:
+    """Return the distinct inputs of layers: those of a block with one parent module share theirs.
+
+    Attention's queries, keys and values read the same, and so do a gate and what it gates; their
+    outputs have inputs of another size, or stand alone.
+    """
+    found: dict[tuple[int, str], int] = {}
+    for place, layer in enumerate(layers):
+        parent, _, kind = layer.name.rpartition(".")
+        shares = kind in ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj")
+        found[(0, parent) if shares else (place + 1, layer.name)] = layer.in_features
+    return tuple(found.items())
