@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.components.header import build_header
+from app.pages.layers import build as build_layers
 from app.pages.leaderboard import build as build_leaderboard
 from app.pages.new_experiment import build as build_new_experiment
 from app.pages.run import build as build_run
@@ -40,6 +41,7 @@ PAGES: tuple[Page, ...] = (
     Page("Leaderboard", "/", build_leaderboard),
     Page("New experiment", "/new", build_new_experiment),
     Page("Runs", "/runs", build_runs),
+    Page("Layers", "/layers", build_layers),
     Page("Run", "/run", build_run, listed=False),
 )
 

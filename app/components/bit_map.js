@@ -1,0 +1,395 @@
+// One bit map: loads it, puts its parts together, and keeps them telling the same. What is shown is the
+// stored map with the changes that still wait, under the budget being dragged and the stroke being
+// painted. Sets data-ready, data-saved and data-revision, which tests wait on.
+const words = props.words;
+const root = element.querySelector('.bit-map');
+const mapId = new URLSearchParams(location.search).get('map');
+const FLASH = 1600;
+
+function ready(view) {
+  view.places = new Map(view.layers.map((layer, index) => [layer.name, index]));
+  const address = '/api/v1/bit-maps/' + view.id;
+  const metric = view.sensitivity ? view.sensitivity.metric : '';
+  const context = {
+    view, address, mode: 'bits', scoreAt: '', compare: null, preview: null,
+    unit: words.metrics[metric] ? words.metrics[metric][1] : '',
+    selection: new Set(), flashing: new Set(), scale: buildScale(view),
+  };
+  let stroke = null;
+  let flashTimer = null;
+  context.joins = findJoins({ view, grid: (context.grid = buildGrid(context)) });
+
+  context.queue = openQueue(view, address, { changed, answered, refused: warn, others });
+  context.shown = () => {
+    let state = context.queue.shown();
+    if (context.preview) state = { ...state, bits: context.preview.bits };
+    if (stroke) state = applyEdit(view, state, nameEdit([...stroke.indices], stroke.bits));
+    return state;
+  };
+  context.ledger = () => (context.preview || context.queue.truth()).ledger;
+  context.prediction = () => (context.preview || context.queue.truth()).prediction;
+  context.setStroke = (next) => { stroke = next; paint(context); };
+  context.set = (indices, bits) => context.setAll([{ indices, bits }]);
+  context.setAll = (changes) => {
+    const edits = changes.filter(({ indices }) => indices.length)
+      .map(({ indices, bits }) => nameEdit(indices, bits));
+    if (edits.length) context.queue.add(edits, { said: { kind: 'set', ...changes[0] } });
+  };
+  context.togglePins = (indices) => {
+    if (!indices.length) return;
+    const pinned = new Set(context.shown().pinned);
+    const edit = indices.every((index) => pinned.has(index)) ? 'unpin' : 'pin';
+    context.queue.add([{ edit, layers: indices.map((index) => view.layers[index].name) }],
+      { said: { kind: edit, indices } });
+  };
+  context.refresh = refresh;
+  context.reload = reload;
+  context.ask = ask;
+  context.warn = warn;
+  context.say = (sentence) => { live.textContent = sentence; };
+  context.listen = listen;
+  context.openMenu = openMenu;
+  context.selected = () => { showSelection(); paint(context); };
+  context.showDetail = (index) => detail.focus(index ?? null);
+  context.hover = (index) => detail.hover(index);
+
+  function nameEdit(indices, bits) {
+    return { edit: 'set', layers: indices.map((index) => view.layers[index].name), bits };
+  }
+
+  // --- what is said
+  const live = make('div', { class: 'visually-hidden', role: 'status', 'aria-live': 'polite' });
+  const notice = make('div', { class: 'notice', role: 'status', hidden: true });
+  const away = make('div', { class: 'problem', role: 'alert', hidden: true },
+    make('span', {}), make('button', {
+      class: 'bd-button', type: 'button', click: () => context.queue.retryNow(),
+    }, words.retry));
+  const saved = make('span', { class: 'saved', 'aria-live': 'off' }, words.saved);
+
+  function warn(sentence) {
+    notice.hidden = !sentence;
+    notice.textContent = sentence;
+    if (sentence) context.say(sentence);
+  }
+
+  function answered(request, { expected, after }) {
+    warn(after.note);
+    const differing = findDifferent(expected, after);
+    const isOwn = request.edits.every((edit) => ['set', 'pin', 'unpin', 'limit'].includes(edit.edit));
+    if (isOwn && differing.length) flash(differing);
+    if (after.note) return;
+    context.say(describe(request, after));
+  }
+
+  function describe(request, after) {
+    const size = writeBytes(after.ledger.total);
+    const kind = request.edits[0].edit;
+    const said = request.said || {};
+    if (kind === 'undo') return fill(words.said_undone, { size });
+    if (kind === 'redo') return fill(words.said_redone, { size });
+    if (kind === 'solve') {
+      return fill(words.said_solved, { bits: writeEffective(after.ledger.effective_bits), size });
+    }
+    if (!said.indices) return fill(words.said_done, { size });
+    const count = said.indices.length;
+    const place = namePlace(view, said.indices[0]);
+    const sentence = {
+      set: [words.said_set, words.said_many], pin: [words.said_pinned, words.said_pinned_many],
+      unpin: [words.said_unpinned, words.said_unpinned_many],
+    }[said.kind][count === 1 ? 0 : 1];
+    return fill(sentence, { place, count, size, bits: after.bits[said.indices[0]] });
+  }
+
+  function findDifferent(before, after) {
+    const pinned = [new Set(before.pinned), new Set(after.pinned)];
+    return view.layers.flatMap((_, index) => (before.bits[index] !== after.bits[index]
+      || pinned[0].has(index) !== pinned[1].has(index) ? [index] : []));
+  }
+
+  function others(before, after) {
+    const changedCells = findDifferent(before, after);
+    const names = writeSome(changedCells.map((index) => namePlace(view, index)), 3, words.other_more);
+    flash(changedCells);
+    warn(changedCells.length === 0 ? words.other_rest
+      : fill(changedCells.length === 1 ? words.other_one : words.other_many,
+        { count: changedCells.length, names }));
+  }
+
+  function flash(indices) {
+    clearTimeout(flashTimer);
+    context.flashing = new Set(indices);
+    paint(context);
+    flashTimer = setTimeout(() => { context.flashing = new Set(); paint(context); }, FLASH);
+  }
+
+  // --- asking for what is no edit; the answer, or null after saying why there is none
+  async function ask(path, body) {
+    try {
+      const reply = await fetch(address + path, body === null ? {} : {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+      });
+      const news = await reply.json();
+      if (reply.ok) { warn(''); return news; }
+      warn(pluck(news));
+    } catch (error) {
+      warn(words.offline);
+    }
+    return null;
+  }
+
+  async function reload() {
+    const news = await ask('/state', null);
+    if (news) context.queue.take(news);
+  }
+
+  // --- bar above the grid
+  const undo = make('button', {
+    class: 'bd-button', type: 'button', title: words.undo_title, 'data-act': 'undo',
+    click: () => context.queue.add([{ edit: 'undo' }]),
+  }, words.undo);
+  const redo = make('button', {
+    class: 'bd-button', type: 'button', title: words.redo_title, 'data-act': 'redo',
+    click: () => context.queue.add([{ edit: 'redo' }]),
+  }, words.redo);
+  const modes = ['bits', 'score'].map((mode) => make('button', {
+    type: 'button', 'data-mode': mode, click: () => {
+      context.mode = mode;
+      refresh();
+    },
+  }, mode === 'bits' ? words.by_bits : words.by_score));
+  const scoreAt = make('select', {
+    class: 'field small-field', 'aria-label': words.score_at, change: () => {
+      context.scoreAt = scoreAt.value;
+      refresh();
+    },
+  }, make('option', { value: '' }, words.at_present),
+  ...listScored(view).map((bits) => make('option', { value: bits }, fill(words.at_bits, { bits }))));
+  const pattern = make('input', {
+    class: 'field pattern', type: 'text', placeholder: words.pattern_example, spellcheck: 'false',
+    autocomplete: 'off', 'aria-label': words.pattern_hint, title: words.pattern_hint, input: count,
+    keydown: (event) => { if (event.key === 'Enter') setByName(); },
+  });
+  const counted = make('span', { class: 'soft small', role: 'status' });
+  const setButton = make('button', {
+    class: 'bd-button', type: 'button', click: setByName, 'data-act': 'set-by-name',
+  }, words.set);
+  const chosen = make('span', { class: 'soft small' });
+  const legend = make('div', { class: 'legend' });
+
+  function readPatternBox() {
+    const found = /^\s*(\S+?)\s*=\s*(\d+)\s*$/.exec(pattern.value);
+    if (!found || ![2, 3, 4, 5, 6, 7, 8, 16].includes(Number(found[2]))) return null;
+    return { pattern: found[1], bits: Number(found[2]) };
+  }
+
+  function count() {
+    const name = pattern.value.split('=')[0].trim();
+    const number = name ? findMatching(view, name).length : 0;
+    if (!pattern.value.trim()) counted.textContent = '';
+    else if (!number) counted.textContent = words.pattern_none;
+    else counted.textContent = number === 1 ? words.pattern_count_one
+      : fill(words.pattern_count, { count: number });
+  }
+
+  function setByName() {
+    const found = readPatternBox();
+    if (!found) { warn(words.pattern_bad); pattern.focus(); return; }
+    const indices = findMatching(view, found.pattern);
+    if (!indices.length) { warn(words.pattern_none); return; }
+    context.queue.add([{ edit: 'set', ...found }], { said: { kind: 'set', indices } });
+  }
+
+  function showSelection() {
+    chosen.textContent = context.selection.size
+      ? fill(words.selected, { count: context.selection.size }) : '';
+  }
+
+  // --- menu of a header
+  const menu = make('div', { class: 'header-menu', role: 'menu', hidden: true });
+  let opener = null;
+
+  function openMenu(cell, indices, title) {
+    opener = cell;
+    const close = () => { menu.hidden = true; if (opener) opener.focus({ preventScroll: true }); };
+    const item = (name, label, act) => make('button', {
+      type: 'button', role: 'menuitem', class: name, click: () => { close(); act(); },
+    }, label);
+    const widths = view.widths.map((bits) =>
+      item('w' + bits, String(bits), () => context.set(indices, bits)));
+    const isPinned = indices.every((index) => context.shown().pinned.includes(index));
+    menu.replaceChildren(make('span', { class: 'small soft' }, title),
+      make('div', { class: 'menu-widths' }, ...widths),
+      item('bd-button', isPinned ? words.menu_unpin : words.menu_pin,
+        () => context.togglePins(indices)));
+    menu.setAttribute('aria-label', title);
+    menu.hidden = false;
+    const [box, place] = [frame.getBoundingClientRect(), cell.getBoundingClientRect()];
+    menu.style.left = Math.max(0, Math.min(place.left - box.left, box.width - menu.offsetWidth)) + 'px';
+    menu.style.top = Math.min(place.bottom - box.top + 2, box.height - menu.offsetHeight - 4) + 'px';
+    widths[0].focus({ preventScroll: true });
+  }
+
+  menu.addEventListener('keydown', (event) => {
+    const items = [...menu.querySelectorAll('button')];
+    const at = items.indexOf(document.activeElement);
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.key === 'Escape' || event.key === 'Tab') {
+      menu.hidden = true;
+      if (opener) opener.focus({ preventScroll: true });
+    } else if (event.key in steps) {
+      items[(at + steps[event.key] + items.length) % items.length].focus();
+    } else return;
+    event.preventDefault();
+  });
+
+  // --- layout
+  const detail = buildDetail(context);
+  const frame = make('div', { class: 'frame' },
+    make('div', { class: 'grid-scroll' }, context.grid.table), menu);
+  const budget = buildBudget(context);
+  const ledger = buildLedger(context);
+  const checks = buildChecks(context);
+  const versions = buildVersions(context);
+  const rules = buildRules(context);
+  root.replaceChildren(buildHeading(), away, notice, live,
+    make('div', { class: 'columns' },
+      make('div', { class: 'main-column card' },
+        make('div', { class: 'toolbar' }, undo, redo, saved, make('span', { class: 'grow' }),
+          make('div', { class: 'switch', role: 'group', 'aria-label': words.color_by }, ...modes),
+          scoreAt),
+        make('div', { class: 'toolbar' }, pattern, setButton, counted, make('span', { class: 'grow' }),
+          chosen, buildHelp()),
+        frame, legend),
+      make('div', { class: 'side-column' }, budget.card, detail.card, ledger.card, checks.card,
+        buildLaunch(context), versions.card, rules.card, buildFiles(context))));
+
+  function buildHeading() {
+    const told = words.heading;
+    const name = make('input', {
+      class: 'map-name', type: 'text', value: view.state.name ?? view.name, maxlength: 100,
+      'aria-label': told.rename, change: () => {
+        if (name.value.trim()) {
+          context.queue.add([{ edit: 'name', name: name.value.trim() }], { said: { kind: 'done' } });
+        }
+      },
+    });
+    context.nameBox = name;
+    const source = view.sensitivity;
+    const scores = source ? [
+      fill(told.scores, {
+        method: source.method, run: '',
+        metric: words.metrics[source.metric] ? words.metrics[source.metric][0] : source.metric,
+      }).replace(/,\s*$/, ''),
+      source.run ? make('span', {}, ', ', make('a', { href: '/run?id=' + source.run },
+        fill(told.run, { id: source.run }))) : '',
+      source.is_complete ? '' : make('span', { class: 'badge badge-limit', title: source.note },
+        told.partial)] : [told.no_scores];
+    return make('div', { class: 'map-heading' },
+      make('a', { class: 'small', href: '/layers' }, told.all),
+      make('h1', {}, name),
+      make('p', { class: 'soft small' }, view.model + ' · ' + view.quantizer_words + ' · ', ...scores),
+      source && source.note ? make('p', { class: 'soft small' }, source.note) : null);
+  }
+
+  function buildHelp() {
+    return make('details', { class: 'help' }, make('summary', { class: 'bd-button' }, words.help),
+      make('ul', {}, ...words.help_lines.split('\n').map((line) => make('li', {}, line))));
+  }
+
+  // --- what follows from a change
+  function changed() {
+    const number = context.queue.numWaiting();
+    const isAway = context.queue.isAway();
+    saved.textContent = number ? words.saving : words.saved;
+    saved.classList.toggle('unsaved', number > 0);
+    away.hidden = !isAway;
+    if (isAway) {
+      const waits = number === 0 ? '' : fill(
+        number === 1 ? words.unsaved_count_one : words.unsaved_count, { count: number });
+      away.firstChild.textContent = number ? words.unsaved + ' ' + waits : words.offline;
+    }
+    refresh();
+    root.dataset.revision = String(context.queue.truth().revision);
+    root.dataset.saved = String(number === 0);
+  }
+
+  function refresh() {
+    paint(context);
+    const truth = context.queue.truth();
+    undo.disabled = !truth.can_undo && context.queue.numWaiting() === 0;
+    redo.disabled = !truth.can_redo;
+    for (const button of modes) {
+      button.setAttribute('aria-pressed', String(button.dataset.mode === context.mode));
+    }
+    scoreAt.hidden = context.mode !== 'score' || !view.sensitivity;
+    const state = context.shown();
+    refill(legend, [context.mode, state.bits, state.fused], () => buildLegend(context));
+    if (document.activeElement !== context.nameBox && truth.name) context.nameBox.value = truth.name;
+    detail.show();
+    for (const part of [budget, ledger, checks, versions, rules]) part.show();
+  }
+
+  function listen(target, event, act) {
+    const heard = (happened) => {
+      if (element.isConnected) act(happened);
+      else target.removeEventListener(event, heard);
+    };
+    target.addEventListener(event, heard);
+  }
+
+  listen(document, 'keydown', (event) => {
+    const isTyping = event.target.matches && event.target.matches('input:not([type=range]):not([type=checkbox]), textarea');
+    if (isTyping || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+    const key = event.key.toLowerCase();
+    const wanted = key === 'y' || (key === 'z' && event.shiftKey) ? redo : key === 'z' ? undo : null;
+    if (!wanted) return;
+    event.preventDefault();
+    if (!wanted.disabled) wanted.click();
+  });
+  listen(document, 'pointerdown', (event) => {
+    if (!menu.hidden && !menu.contains(event.target)) menu.hidden = true;
+    const help = root.querySelector('.help');
+    if (help.open && !help.contains(event.target)) help.open = false;
+  });
+  listen(window, 'pagehide', () => context.queue.flush());
+  listen(window, 'pageshow', (event) => { if (event.persisted) context.queue.poll(); });
+  listen(window, 'beforeunload', (event) => {
+    if (context.queue.isAway() && context.queue.numWaiting()) event.preventDefault();
+  });
+  wirePointing(context);
+  document.title = (view.state.name ?? view.name) + ' · ' + document.title;
+  changed();
+  root.dataset.ready = 'true';
+  repeat(2000, context.queue.poll);
+}
+
+function listScored(view) {
+  const found = new Set(view.layers.flatMap((layer) => Object.keys(layer.scores || {}).map(Number)));
+  return [...found].sort((one, other) => one - other);
+}
+
+// Asks until the server answers; what it refuses is said.
+async function load() {
+  try {
+    const reply = await fetch('/api/v1/bit-maps/' + encodeURIComponent(mapId));
+    const news = await reply.json();
+    if (reply.ok) { ready(news); return true; }
+    root.replaceChildren(make('div', { class: 'card nothing' },
+      make('h2', {}, reply.status === 404 ? fill(words.missing, { id: mapId }) : pluck(news)),
+      make('p', {}, words.missing_hint),
+      make('a', { class: 'bd-button', href: '/layers' }, words.see_all)));
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError && root.dataset.ready === undefined && !root.querySelector('table')) {
+      root.replaceChildren(make('div', { class: 'card nothing', role: 'alert' }, words.offline));
+      return false;
+    }
+    throw error;
+  }
+}
+
+if (mapId) {
+  setColors(root);
+  root.replaceChildren(make('div', { class: 'card nothing', role: 'status' }, words.loading));
+  repeat(2000, load);
+} else root.hidden = true;

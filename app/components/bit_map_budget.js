@@ -1,0 +1,249 @@
+// The budget: a slider and a box in one of four units. While it is dragged the server solves without
+// storing, one question at a time and the newest wins; letting go is one change of the map.
+const UNITS = ['bits', 'mib', 'model-mib', 'percent'];
+const REMEMBERED_UNIT = 'bitdial-budget-unit';
+const NUM_SLIDER_STEPS = 400;
+
+function buildBudget(context) {
+  const { view } = context;
+  const told = words.budget;
+  const numWeights = view.layers.reduce((sum, layer) => sum + layer.num_weights, 0);
+  const kept = localStorage.getItem(REMEMBERED_UNIT);
+  let unit = UNITS.includes(kept) ? kept : 'bits';
+  let frontier = null;
+  let frontierOf = '';
+  let axes = null;
+  let isDragging = false;
+  let wanted = null;
+  let isAsking = false;
+  let committing = null;
+
+  const slider = make('input', {
+    type: 'range', class: 'slider', 'aria-label': told.slider, input: drag, change: release,
+  });
+  const box = make('input', {
+    type: 'text', inputmode: 'decimal', class: 'field amount', 'aria-label': told.amount,
+    autocomplete: 'off', keydown: (event) => { if (event.key === 'Enter') typed(); }, change: typed,
+  });
+  const chooser = make('select', { class: 'field', 'aria-label': told.unit, change: chooseUnit },
+    ...UNITS.map((name) => make('option', { value: name }, told[name])));
+  chooser.value = unit;
+  const smallest = make('button', { type: 'button', class: 'bound', click: () => commit(bounds().low) });
+  const largest = make('button', { type: 'button', class: 'bound', click: () => commit(bounds().high) });
+  const problem = make('p', { class: 'refusal', role: 'alert', hidden: true });
+  const prediction = make('div', { class: 'prediction', 'aria-live': 'off' });
+  const svg = makeShape('svg', {
+    viewBox: '0 0 ' + CURVE.width + ' ' + CURVE.height, class: 'curve', role: 'img',
+  });
+  svg.addEventListener('click', (event) => {
+    if (axes) commit(fromBytes((findClicked(svg, axes, event) * numWeights) / 8));
+  });
+  const controls = make('div', { class: 'controls' },
+    make('div', { class: 'line' }, box, chooser, make('span', { class: 'grow' })),
+    slider, make('div', { class: 'bounds' }, smallest, make('span', { class: 'grow' }), largest),
+    problem);
+  const card = make('section', { class: 'card budget', 'aria-labelledby': 'budget-title' },
+    make('h2', { id: 'budget-title' }, told.title),
+    view.sensitivity ? controls : make('p', { class: 'soft' }, told.no_scores, ' ',
+      make('a', { href: '/sensitivity?model=' + encodeURIComponent(view.model) }, told.measure)),
+    prediction, svg);
+
+  // Bytes of the quantized layers in the chosen unit, and back.
+  function others(ledger) { return ledger.total - ledger.quantized; }
+  function fromBytes(bytes) {
+    if (unit === 'bits') return (bytes * 8) / numWeights;
+    if (unit === 'mib') return bytes / MIB;
+    if (unit === 'percent') return (100 * bytes) / (2 * numWeights);
+    return (bytes + others(context.ledger())) / MIB;
+  }
+  function bounds() {
+    const ledger = context.ledger();
+    const round = (value, up) => {
+      const scale = 10 ** decimals(value);
+      return (up ? Math.ceil(value * scale - 1e-6) : Math.floor(value * scale + 1e-6)) / scale;
+    };
+    const low = fromBytes(ledger.smallest - others(ledger));
+    const high = fromBytes(ledger.largest - others(ledger));
+    return { low: round(low, true), high: Math.max(round(high, true), round(low, true)) };
+  }
+  function decimals(value) {
+    if (unit === 'bits') return 2;
+    return value >= 100 ? 1 : 2;
+  }
+  function write(value) { return value.toFixed(decimals(value)).replace(/\.?0+$/, ''); }
+
+  function chooseUnit() {
+    unit = chooser.value;
+    localStorage.setItem(REMEMBERED_UNIT, unit);
+    show();
+  }
+
+  function drag() {
+    isDragging = true;
+    box.value = write(Number(slider.value));
+    wanted = Number(slider.value);
+    ask();
+  }
+
+  async function ask() {
+    if (isAsking || wanted === null) return;
+    isAsking = true;
+    const amount = wanted;
+    wanted = null;
+    try {
+      const reply = await fetch(context.address + '/solution?amount=' + amount + '&unit=' + unit);
+      const news = await reply.json();
+      if (!reply.ok) showProblem(pluck(news));
+      else {
+        showProblem('');
+        if (isDragging || committing !== null) {
+          context.preview = { ...news, amount, unit };
+          context.refresh();
+        }
+      }
+    } catch (error) {
+      showProblem(words.offline);
+    }
+    isAsking = false;
+    if (wanted !== null) ask();
+    else if (committing !== null) send();
+  }
+
+  function release() {
+    if (!isDragging) drag();
+    commit(Number(slider.value));
+  }
+
+  function typed() {
+    const amount = Number(box.value.trim().replace(',', '.').replace(/[^\d.eE+-]+$/, ''));
+    if (!box.value.trim() || !Number.isFinite(amount)) { show(); return; }
+    if (write(amount) !== write(present())) commit(amount);
+  }
+
+  function commit(amount) {
+    isDragging = false;
+    committing = { amount, unit };
+    if (!context.preview || context.preview.amount !== amount || context.preview.unit !== unit) {
+      wanted = amount;
+    }
+    if (!isAsking && wanted === null) send();
+    else ask();
+  }
+
+  function send() {
+    const budget = committing;
+    committing = null;
+    const known = context.preview && context.preview.amount === budget.amount
+      && context.preview.unit === budget.unit ? context.preview.bits : null;
+    context.preview = null;
+    context.queue.add([{ edit: 'solve', budget }], { preview: known, said: { kind: 'solve' } });
+  }
+
+  function showProblem(sentence) {
+    problem.hidden = !sentence;
+    problem.textContent = sentence;
+  }
+
+  // The amount that was asked for while the map still is its answer, else what the map takes.
+  function present() {
+    const size = fromBytes(context.ledger().quantized);
+    const { budget } = context.queue.truth();
+    if (!context.preview && budget && budget.unit === unit
+      && budget.amount >= size && budget.amount < size * 1.02) return budget.amount;
+    return size;
+  }
+
+  function show() {
+    const { low, high } = bounds();
+    const amount = present();
+    slider.min = String(low);
+    slider.max = String(high);
+    slider.step = String(Math.max((high - low) / NUM_SLIDER_STEPS, 10 ** -decimals(high)));
+    if (!isDragging && committing === null) {
+      slider.value = String(amount);
+      if (document.activeElement !== box || box.value === '') box.value = write(amount);
+    }
+    slider.setAttribute('aria-valuetext', write(Number(slider.value)) + ' ' + told[unit]);
+    const short = ' ' + told[unit + '_short'];
+    smallest.textContent = fill(told.smallest, { value: write(low) + short });
+    largest.textContent = fill(told.largest, { value: write(high) + short });
+    showPrediction();
+    showCurve();
+    loadFrontier();
+  }
+
+  function showPrediction() {
+    const found = context.prediction();
+    refill(prediction, [found, context.unit], () => {
+      if (!found || found.value === null) {
+        return found && found.note ? [make('p', { class: 'soft' }, found.note)] : [];
+      }
+      const status = found.corrected_by === 0 ? told.not_verified
+        : fill(found.corrected_by === 1 ? told.corrected_one : told.corrected,
+          { count: found.corrected_by });
+      const lines = [make('p', { class: 'loss' }, make('span', { class: 'soft' }, told.predicted),
+        make('strong', {}, writeWithUnit(found.value, context.unit)),
+        found.low === null ? null : make('span', { class: 'soft' }, fill(told.between,
+          { low: writeFigure(found.low), high: writeFigure(found.high) })),
+        make('span', { class: 'badge' + (found.corrected_by ? ' badge-tuned' : '') }, status))];
+      const more = [];
+      if (found.gap !== null) {
+        more.push(found.gap > 0
+          ? fill(told.gap, { gap: writeWithUnit(found.gap, context.unit) }) : told.gap_none);
+      }
+      if (found.next_gain !== null && found.next_gain > 0 && found.next_layers.length) {
+        more.push(fill(told.next, {
+          gain: writeWithUnit(found.next_gain, context.unit),
+          layers: writeSome(found.next_layers, 3, words.other_more),
+        }));
+      }
+      if (found.note) more.push(found.note);
+      if (more.length) lines.push(make('p', { class: 'soft small' }, more.join(' ')));
+      return lines;
+    });
+  }
+
+  function showCurve() {
+    svg.toggleAttribute('hidden', !frontier || !frontier.loss.length);
+    if (!frontier || !frontier.loss.length) return;
+    const found = context.prediction();
+    const bits = context.ledger().effective_bits;
+    const marks = context.queue.truth().checks.filter((check) => check.measured !== null)
+      .map((check) => ({
+        kind: 'measured', bits: check.effective_bits, loss: check.measured,
+        low: check.measured_error === null ? null : check.measured - 1.96 * check.measured_error,
+        high: check.measured_error === null ? null : check.measured + 1.96 * check.measured_error,
+        label: told.curve_measured + ': ' + writeWithUnit(check.measured, context.unit),
+      }));
+    if (found && found.value !== null) {
+      marks.push({
+        kind: 'here', bits, loss: found.value, low: found.low, high: found.high,
+        label: told.curve_here + ': ' + writeWithUnit(found.value, context.unit),
+      });
+    }
+    axes = drawCurve(svg, frontier, marks, told);
+    svg.setAttribute('aria-label', fill(told.curve_label, {
+      bits: writeEffective(bits), loss: found ? writeWithUnit(found.value, context.unit) : '–',
+    }));
+  }
+
+  // The curve belongs to pins, limits and sharing; it is asked for again when one of them changes.
+  async function loadFrontier() {
+    if (!view.sensitivity) return;
+    const { pinned, least, most, fused, bits, checks } = context.queue.truth();
+    const held = pinned.map((index) => [index, bits[index]]);
+    const key = JSON.stringify([held, least, most, fused, checks.filter((c) => c.measured).length]);
+    if (key === frontierOf) return;
+    frontierOf = key;
+    try {
+      const reply = await fetch(context.address + '/frontier');
+      if (!reply.ok) return;
+      frontier = await reply.json();
+      showCurve();
+    } catch (error) {
+      frontierOf = '';
+    }
+  }
+
+  return { card, show, showProblem };
+}

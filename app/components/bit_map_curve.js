@@ -1,0 +1,88 @@
+// Predicted loss against effective bits of every solved map, where this map stands, and what was
+// measured: one small drawing, redrawn as the budget is dragged.
+const CURVE = { width: 560, height: 170, left: 52, right: 14, top: 12, bottom: 34 };
+
+function makeShape(tag, properties, ...children) {
+  const node = document.createElementNS(SVG_SPACE, tag);
+  for (const [name, value] of Object.entries(properties)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
+function buildAxes(frontier, marks) {
+  const all = [...frontier.effective_bits, ...marks.map((mark) => mark.bits)];
+  const low = Math.min(...all);
+  const high = Math.max(...all, low + 0.01);
+  const losses = [...frontier.loss, ...marks.flatMap((mark) => [mark.loss, mark.low, mark.high])]
+    .filter((value) => value > 0);
+  const most = Math.max(...losses, 1e-9);
+  const least = Math.max(Math.min(...losses, most), most * 1e-5);
+  const span = Math.log10(most / least) || 1;
+  const clamp = (value, start, end) => Math.min(Math.max(value, start), end);
+  return {
+    low, high, least, most,
+    x: (bits) => CURVE.left
+      + ((CURVE.width - CURVE.left - CURVE.right) * (bits - low)) / (high - low),
+    y: (loss) => CURVE.height - CURVE.bottom - (CURVE.height - CURVE.bottom - CURVE.top)
+      * clamp(Math.log10(Math.max(loss, least) / least) / span, 0, 1),
+  };
+}
+
+function drawScale(axes, words_) {
+  const bottom = CURVE.height - CURVE.bottom;
+  const nodes = [];
+  for (let bits = Math.ceil(axes.low); bits <= axes.high; bits += axes.high - axes.low > 8 ? 2 : 1) {
+    nodes.push(makeShape('line', { x1: axes.x(bits), x2: axes.x(bits), y1: CURVE.top, y2: bottom, class: 'rule' }),
+      makeShape('text', { x: axes.x(bits), y: bottom + 14, 'text-anchor': 'middle' }, String(bits)));
+  }
+  const first = Math.ceil(Math.log10(axes.least) - 1e-9);
+  const last = Math.floor(Math.log10(axes.most) + 1e-9);
+  const every = Math.max(1, Math.ceil((last - first + 1) / 4));
+  for (let power = first; power <= last; power += every) {
+    const y = axes.y(10 ** power);
+    nodes.push(makeShape('line', { x1: CURVE.left, x2: CURVE.width - CURVE.right, y1: y, y2: y, class: 'rule' }),
+      makeShape('text', { x: CURVE.left - 6, y: y + 4, 'text-anchor': 'end' }, writePower(power)));
+  }
+  nodes.push(makeShape('text', {
+    x: CURVE.width - CURVE.right, y: CURVE.height - 4, 'text-anchor': 'end',
+  }, words_.curve_axis));
+  return nodes;
+}
+
+function writePower(power) {
+  return power >= -2 && power <= 3 ? String(Number((10 ** power).toPrecision(1)))
+    : '10' + [...String(power)].map((sign) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(sign)]).join('');
+}
+
+// marks: {bits, loss, low, high, kind: 'here' | 'measured', label}
+function drawCurve(svg, frontier, marks, words_) {
+  const known = marks.filter((mark) => mark.loss !== null && mark.loss !== undefined);
+  const axes = buildAxes(frontier, known);
+  const path = frontier.effective_bits.map((bits, place) =>
+    (place ? 'L' : 'M') + axes.x(bits).toFixed(1) + ' ' + axes.y(frontier.loss[place]).toFixed(1));
+  const nodes = [...drawScale(axes, words_), makeShape('path', { d: path.join(''), class: 'front' })];
+  for (const mark of known) {
+    const x = axes.x(mark.bits);
+    const y = axes.y(mark.loss);
+    if (mark.low !== null && mark.high !== null && mark.low !== undefined) {
+      nodes.push(makeShape('line', {
+        x1: x, x2: x, y1: axes.y(mark.low), y2: axes.y(mark.high), class: 'interval ' + mark.kind,
+      }));
+    }
+    const shape = mark.kind === 'measured'
+      ? makeShape('path', { d: 'M' + x + ' ' + (y - 5) + 'l5 5l-5 5l-5 -5z', class: 'measured' })
+      : makeShape('circle', { cx: x, cy: y, r: 5, class: 'here' });
+    shape.append(makeShape('title', {}, mark.label));
+    nodes.push(shape);
+  }
+  svg.replaceChildren(...nodes);
+  return axes;
+}
+
+// Which effective bits a click on the drawing means.
+function findClicked(svg, axes, event) {
+  const box = svg.getBoundingClientRect();
+  const x = ((event.clientX - box.left) / box.width) * CURVE.width;
+  const share = (x - CURVE.left) / (CURVE.width - CURVE.left - CURVE.right);
+  return axes.low + Math.min(Math.max(share, 0), 1) * (axes.high - axes.low);
+}

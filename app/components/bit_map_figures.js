@@ -1,0 +1,52 @@
+// How the bit map writes sizes, widths and losses.
+const MIB = 1048576;
+const THIN = '\u202f';
+
+function writeFixed(value, decimals) {
+  const [whole, part] = Math.abs(value).toFixed(decimals).split('.');
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, THIN);
+  return (value < 0 ? '−' : '') + grouped + (part ? '.' + part : '');
+}
+
+// Three significant digits; far numbers as powers of ten.
+function writeFigure(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–';
+  if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
+  if (value === 0) return '0';
+  const exponent = Math.floor(Math.log10(Math.abs(value)));
+  if (exponent >= 6 || exponent < -4) {
+    const [mantissa, power] = value.toExponential(2).split('e');
+    const raised = [...String(Number(power))].map((sign) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(sign)]);
+    return mantissa.replace('-', '−') + ' × 10' + raised.join('');
+  }
+  return writeFixed(value, Math.max(0, 2 - exponent));
+}
+
+function writeBytes(bytes) {
+  if (bytes === null || bytes === undefined) return '–';
+  const size = Math.abs(bytes);
+  if (size >= 1024 * MIB) return writeFixed(bytes / MIB / 1024, 2) + ' GiB';
+  if (size >= 1000) {
+    const mib = bytes / MIB;
+    return size >= MIB / 10 ? writeFixed(mib, size >= 100 * MIB ? 0 : size >= MIB ? 1 : 2) + ' MiB'
+      : writeFixed(bytes / 1024, 1) + ' KiB';
+  }
+  return writeFixed(bytes, 0) + ' B';
+}
+
+function writeEffective(bits) {
+  return bits === null || bits === undefined ? '–' : writeFixed(bits, 2);
+}
+
+function writeShare(part, whole) {
+  return whole ? writeFixed((100 * part) / whole, part / whole < 0.0995 ? 1 : 0) + ' %' : '–';
+}
+
+function writeWithUnit(value, unit) {
+  return writeFigure(value) + (unit ? ' ' + unit : '');
+}
+
+function writeSome(names, limit, sentence) {
+  if (names.length <= limit) return names.join(', ');
+  return fill(sentence, { names: names.slice(0, limit).join(', '), count: names.length - limit });
+}

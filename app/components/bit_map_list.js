@@ -1,0 +1,175 @@
+// Every bit map, and a form that makes a new one from scores, from a run's widths or from a model.
+// Sets data-loads, which tests wait on. Shows nothing where the address names a map.
+const words = props.words;
+const root = element.querySelector('.bit-map-list');
+const asked = new URLSearchParams(location.search);
+const ADDRESS = '/api/v1/bit-maps';
+let loads = 0;
+let isFirst = true;
+
+const problem = make('div', { class: 'problem', role: 'alert', hidden: true });
+const nothing = make('div', { class: 'box nothing', role: 'status' }, words.loading);
+const body = make('tbody');
+const list = make('div', { class: 'box maps', hidden: true }, make('div', { class: 'scroll' },
+  make('table', {}, make('caption', { class: 'visually-hidden' }, words.maps),
+    make('thead', {}, make('tr', {}, ...['map', 'model', 'changed'].map((name) =>
+      make('th', { scope: 'col' }, words[name])),
+    make('th', { scope: 'col' }, make('span', { class: 'visually-hidden' }, words.actions)))), body)));
+
+// --- form
+const sensitivity = make('select', { class: 'field wide', name: 'sensitivity' });
+const run = make('select', { class: 'field wide', name: 'run' });
+const model = make('input', {
+  class: 'field wide', name: 'model', type: 'text', spellcheck: 'false', title: words.model_hint,
+  value: 'bundled:smollm2-135m',
+});
+const bits = make('select', { class: 'field short', name: 'bits' },
+  ...[2, 3, 4, 5, 6, 7, 8].map((width) => make('option', { value: width, selected: width === 4 },
+    String(width))));
+const group = make('input', {
+  class: 'field short', name: 'group_size', type: 'number', min: 1, value: 64,
+});
+const name = make('input', {
+  class: 'field', name: 'name', type: 'text', maxlength: 100, placeholder: words.name_hint,
+});
+const none = { sensitivity: make('span', { hidden: true }, words.no_sensitivity),
+  run: make('span', { hidden: true }, words.no_run) };
+const parts = {
+  sensitivity: make('div', { class: 'asked' }, make('label', {}, words.run_sensitivity, sensitivity,
+    none.sensitivity)),
+  run: make('div', { class: 'asked' }, make('label', {}, words.run_any, run, none.run)),
+  model: make('div', { class: 'asked' }, make('label', {}, words.model_field, model),
+    make('label', {}, words.bits_field, bits), make('label', {}, words.group_field, group)),
+};
+const origins = Object.keys(parts).map((origin) => make('input', {
+  type: 'radio', name: 'bit-map-origin', value: origin, change: showPart,
+}));
+const create = make('button', { class: 'primary', type: 'submit' }, makeIcon('plus'), words.create);
+const form = make('form', { class: 'box form', hidden: true, submit: send },
+  make('h2', {}, words.new),
+  make('fieldset', {}, make('legend', {}, words.from), ...origins.map((radio) =>
+    make('label', {}, radio, words['from_' + radio.value]))),
+  ...Object.values(parts),
+  make('div', { class: 'asked' }, make('label', {}, words.name_field, name)),
+  make('p', { class: 'hint' }, words.no_scores), create);
+
+function chosenOrigin() {
+  return origins.find((radio) => radio.checked).value;
+}
+
+function showPart() {
+  for (const [origin, part] of Object.entries(parts)) part.hidden = origin !== chosenOrigin();
+  const lists = { sensitivity, run };
+  create.disabled = chosenOrigin() in lists && lists[chosenOrigin()].options.length === 0;
+}
+
+function readForm() {
+  const asking = name.value.trim() ? { name: name.value.trim() } : {};
+  if (chosenOrigin() === 'sensitivity') return { ...asking, sensitivity: Number(sensitivity.value) };
+  if (chosenOrigin() === 'run') return { ...asking, run: Number(run.value) };
+  return {
+    ...asking, model: model.value.trim(),
+    quantizer: { bits: Number(bits.value), group_size: Number(group.value) },
+  };
+}
+
+async function send(event) {
+  event.preventDefault();
+  create.disabled = true;
+  try {
+    const reply = await fetch(ADDRESS, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(readForm()),
+    });
+    const news = await reply.json();
+    if (reply.ok) { location.assign('/layers?map=' + news.id); return; }
+    showProblem(pluck(news));
+  } catch (error) {
+    showProblem(words.offline);
+  }
+  create.disabled = false;
+}
+
+function showProblem(sentence) {
+  problem.hidden = !sentence;
+  problem.textContent = sentence;
+}
+
+function fillRuns(select, note, runs) {
+  const chosen = select.value;
+  refill(select, runs.map((each) => [each.id, each.name, each.model]), () => runs.map((each) =>
+    make('option', { value: each.id }, fill(words.run_option, each))));
+  if (runs.some((each) => String(each.id) === chosen)) select.value = chosen;
+  select.hidden = runs.length === 0;
+  note.hidden = runs.length > 0;
+}
+
+async function refresh() {
+  try {
+    const replies = await Promise.all([fetch(ADDRESS), fetch('/api/v1/runs?limit=200')]);
+    const [found, runs] = await Promise.all(replies.map((reply) => reply.json()));
+    if (!replies.every((reply) => reply.ok)) { showProblem(pluck(found) || pluck(runs)); return; }
+    if (problem.dataset.kind === 'offline') showProblem('');
+    problem.dataset.kind = '';
+    show(found.maps, runs.runs);
+  } catch (error) {
+    problem.dataset.kind = 'offline';
+    showProblem(words.offline);
+  }
+}
+
+function show(maps, runs) {
+  const scored = runs.filter((each) => each.kind === 'sensitivity' && each.state !== 'queued');
+  const finished = runs.filter((each) => each.kind === 'experiment' && each.state === 'succeeded');
+  fillRuns(sensitivity, none.sensitivity, scored);
+  fillRuns(run, none.run, finished);
+  if (isFirst) {
+    isFirst = false;
+    const wanted = ['sensitivity', 'run', 'model'].find((origin) => asked.get(origin))
+      || (scored.length ? 'sensitivity' : finished.length ? 'run' : 'model');
+    origins.find((radio) => radio.value === wanted).checked = true;
+    if (asked.get('sensitivity')) sensitivity.value = asked.get('sensitivity');
+    if (asked.get('run')) run.value = asked.get('run');
+    if (asked.get('model')) model.value = asked.get('model');
+  }
+  showPart();
+  form.hidden = false;
+  list.hidden = maps.length === 0;
+  nothing.hidden = maps.length > 0;
+  if (!maps.length) {
+    refill(nothing, ['empty'], () => [make('h2', {}, words.empty), make('p', {}, words.empty_hint),
+      make('a', { class: 'primary', href: '/sensitivity' }, words.measure)]);
+  }
+  refill(body, maps, () => maps.map((map) => make('tr', { 'data-map': map.id },
+    make('th', { scope: 'row' }, make('a', { href: '/layers?map=' + map.id }, map.name)),
+    make('td', {}, map.model), make('td', {}, writeMoment(map.updated_at)),
+    make('td', { class: 'number' }, make('button', {
+      class: 'act danger', type: 'button', 'aria-label': fill(words.remove, { name: map.name }),
+      title: fill(words.remove, { name: map.name }), click: () => remove(map),
+    }, makeIcon('delete'))))));
+  loads += 1;
+  root.dataset.loads = String(loads);
+}
+
+function remove(map) {
+  const dialog = make('dialog', { class: 'ask' }, make('p', {}, fill(words.remove_ask, map)),
+    make('div', { class: 'ask-buttons' },
+      make('button', { class: 'bd-button', type: 'button', click: () => dialog.close() },
+        words.remove_no),
+      make('button', { class: 'bd-button danger', type: 'button', click: async () => {
+        dialog.close();
+        const reply = await fetch(ADDRESS + '/' + map.id, { method: 'DELETE' }).catch(() => null);
+        if (!reply) showProblem(words.offline);
+        else if (!reply.ok) showProblem(pluck(await reply.json()));
+        refresh();
+      } }, words.remove_yes)));
+  dialog.addEventListener('close', () => dialog.remove());
+  root.append(dialog);
+  dialog.showModal();
+}
+
+if (asked.get('map')) root.hidden = true;
+else {
+  root.append(make('h1', {}, words.title), make('p', { class: 'lead' }, words.lead), problem, nothing,
+    list, form);
+  repeat(5000, refresh);
+}
