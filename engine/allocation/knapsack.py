@@ -44,7 +44,7 @@ class _Price(NamedTuple):
     large: Ints
 
 
-class _States(NamedTuple):
+class States(NamedTuple):
     """Partial solutions over the open items so far, by size; (S,) each.
 
     Attributes:
@@ -59,9 +59,9 @@ class _States(NamedTuple):
     parent: Ints
     choice: Ints
 
-    def pick(self, places: Ints | NDArray[np.bool_]) -> _States:
+    def pick(self, places: Ints | NDArray[np.bool_]) -> States:
         """Return some of them."""
-        return _States(
+        return States(
             self.size[places], self.regret[places], self.parent[places], self.choice[places]
         )
 
@@ -164,7 +164,7 @@ def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Int
     rows = rows[np.argsort(-np.ptp(sizes[rows], axis=1), kind="stable")]
     start = int(_total(sizes, choices) - sizes[rows, choices[rows]].sum())
     sizes_open = np.where(is_open[rows], sizes[rows], -1)
-    steps, is_exact = _grow(
+    steps, is_exact = grow(
         sizes_open, regrets[rows], start=start, limit=limit, price=found.price, gap=gap
     )
     best = _trace(steps, choices.copy(), rows, limit=limit, price=found.price)
@@ -174,9 +174,16 @@ def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Int
     return Solution(best, best_cost, best_cost if is_exact else min(best_cost, found.bound))
 
 
-def _grow(
-    sizes: Ints, regrets: Floats, *, start: int, limit: int, price: float, gap: float
-) -> tuple[list[_States], bool]:
+def grow(
+    sizes: Ints,
+    regrets: Floats,
+    *,
+    start: int,
+    limit: int,
+    price: float,
+    gap: float,
+    most: int | None = None,
+) -> tuple[list[States], bool]:
     """Extend partial solutions item by item; drop what cannot beat the gap or is dominated.
 
     Args:
@@ -186,6 +193,7 @@ def _grow(
         limit: The largest total size.
         price: The price of size.
         gap: Regret from which on a solution is no better than the one at hand.
+        most: Partial solutions kept at once; `MAX_STATES` where None.
 
     Returns:
         The partial solutions after each item, and whether none had to be dropped for their number.
@@ -194,8 +202,9 @@ def _grow(
     left_small = np.append(np.cumsum(smallest[::-1])[::-1], 0)
     left_large = np.append(np.cumsum(sizes.max(axis=1)[::-1])[::-1], 0)
     none = np.zeros(1, dtype=np.int64)
-    states = _States(none + start, np.zeros(1), none, none)
+    states = States(none + start, np.zeros(1), none, none)
     steps, is_exact = [], True
+    most = MAX_STATES if most is None else most
     for item, (size, regret) in enumerate(zip(sizes, regrets, strict=True)):
         (open_choices,) = np.nonzero(size >= 0)
         states = _extend(states, size, regret, open_choices)
@@ -203,19 +212,19 @@ def _grow(
         unused = limit - states.size - left_large[item + 1]
         lost = states.regret + price * np.maximum(unused, 0)
         states = states.pick((states.size + left_small[item + 1] <= limit) & (lost < gap))
-        states = _drop_dominated(states, price)
-        if len(states.size) > MAX_STATES:
+        states = drop_dominated(states, price)
+        if len(states.size) > most:
             is_exact = False
-            kept = np.argpartition(states.regret, MAX_STATES)[:MAX_STATES]
+            kept = np.argpartition(states.regret, most)[:most]
             states = states.pick(np.sort(kept))
         steps.append(states)
     return steps, is_exact
 
 
-def _extend(states: _States, size: Ints, regret: Floats, choices: Ints) -> _States:
+def _extend(states: States, size: Ints, regret: Floats, choices: Ints) -> States:
     """Return every partial solution with every choice of the next item."""
     count = len(states.size)
-    return _States(
+    return States(
         (states.size[None] + size[choices, None]).ravel(),
         (states.regret[None] + regret[choices, None]).ravel(),
         np.tile(np.arange(count), len(choices)),
@@ -223,7 +232,7 @@ def _extend(states: _States, size: Ints, regret: Floats, choices: Ints) -> _Stat
     )
 
 
-def _drop_dominated(states: _States, price: float) -> _States:
+def drop_dominated(states: States, price: float) -> States:
     """Keep those that cost less than every smaller one."""
     if not len(states.size):
         return states
@@ -236,13 +245,25 @@ def _drop_dominated(states: _States, price: float) -> _States:
 
 
 def _trace(
-    steps: list[_States], choices: Ints, rows: Ints, *, limit: int, price: float
+    steps: list[States], choices: Ints, rows: Ints, *, limit: int, price: float
 ) -> Ints | None:
     """Return the choices of the best complete solution; None where none was left."""
     if not steps or not len(steps[-1].size):
         return None
     last = steps[-1]
     place = int((last.regret + price * (limit - last.size)).argmin())
+    return trace(steps, choices, rows, place=place)
+
+
+def trace(steps: list[States], choices: Ints, rows: Ints, *, place: int) -> Ints:
+    """Write the choices behind a complete solution.
+
+    Args:
+        steps: The partial solutions after each item.
+        choices: (L,) what is chosen elsewhere; written to at `rows`.
+        rows: Which item each of the steps is.
+        place: The place of the solution among the last.
+    """
     for row, states in zip(reversed(rows), reversed(steps), strict=True):
         choices[row] = states.choice[place]
         place = int(states.parent[place])
