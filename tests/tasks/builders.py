@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from engine.events import SensitivityScored
 from engine.specs import resolve
 from tasks.fingerprint import fingerprint
 from tasks.lease import claim_run
 from tasks.naming import baseline_key, make_name
 from tasks.settings import Settings
 from tasks.store.database import Database
-from tasks.store.recording import Batch, finish
+from tasks.store.recording import Batch, Ending, finish
 from tasks.store.run_changes import NewRun, create_run
+from tasks.submit import Desk, submit_sensitivity
 
 QAT = {"preset": "qat-lora", "training": {"per_device_train_batch_size": 4}}
 
@@ -31,6 +34,22 @@ def make_run(database: Database, name: str = "", *, queue: str = "cpu", **values
         priority=priority,
     )
     return create_run(database, new)[-1]
+
+
+def make_scored(
+    desk: Desk,
+    scores: Iterable[SensitivityScored],
+    *,
+    ending: Ending = "succeeded",
+    **values: Any,
+) -> int:
+    """Make a sensitivity run that ended with these scores; `values` are what it was asked."""
+    run_id = submit_sensitivity(desk, values).id
+    claim = claim_run(desk.database, desk.settings, "host/0", run_id=run_id)
+    assert claim is not None
+    batch = Batch(sensitivity_scores=list(scores))
+    finish(desk.database, claim, batch, ending=ending, columns={})
+    return run_id
 
 
 def make_trained(
