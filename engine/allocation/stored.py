@@ -63,4 +63,6 @@ def count_groups(layer: LayerShape, quantizer: WeightQuantizer) -> int:
 
 def _packed(count: int, bits: float) -> int:
     """Return the bytes of so many codes, the last byte filled up."""
+    if isinstance(bits, int):
+        return -(-count * bits // 8)
     return ceil(count * Fraction(str(bits)) / 8)

@@ -10,11 +10,12 @@ the mapped float16 file 0.27 GB), evaluation of 4 × 256 tokens 1.36 GB (estimat
 
 from __future__ import annotations
 
+from engine.allocation.stored import count_groups
 from engine.estimates.followed import followed_bytes
 from engine.estimates.map_memory import attack_bytes, count_attacked
 from engine.estimates.row_counts import RowCounts
 from engine.estimates.scoring import asks_tasks, count_at_once, scoring_bytes
-from engine.estimates.selection import list_adapted, list_observed, list_quantized, num_groups
+from engine.estimates.selection import list_adapted, list_observed, list_quantized
 from engine.estimates.speed import SpeedBasis
 from engine.estimates.widths import (
     count_adapters,
@@ -95,7 +96,7 @@ def _trained_bytes(spec: Subject, shapes: ModelShapes) -> int:
     training = find_training(spec)
     num_ranges = num_trained = 0
     if not isinstance(spec.quantizer, FloatQuantizer):
-        count = sum(num_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
+        count = sum(count_groups(layer, spec.quantizer) for layer in list_quantized(spec, shapes))
         is_integer = isinstance(spec.quantizer, IntegerQuantizer)
         each = 2 if is_integer and spec.quantizer.has_zero_points else 1
         num_ranges = each * count * count_ranges(spec)

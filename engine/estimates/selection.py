@@ -12,7 +12,7 @@ from engine.layer_patterns import is_selected
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import FloatQuantizer, IntegerQuantizer, NoAdapter, QatTraining, Subject
 from engine.specs.layer_bits import find_bits
-from engine.specs.quantizer import BITS_UNQUANTIZED, DEFAULT_EXCLUDE, WeightQuantizer
+from engine.specs.quantizer import BITS_UNQUANTIZED, DEFAULT_EXCLUDE
 
 
 def list_selected(spec: Subject, shapes: ModelShapes) -> tuple[LayerShape, ...]:
@@ -75,11 +75,6 @@ def learns_from_weights(spec: Subject) -> bool:
         return False
     is_absorbed = not isinstance(spec.adapter, NoAdapter) and spec.adapter.placement == "absorbed"
     return is_absorbed or isinstance(spec.quantizer, IntegerQuantizer)
-
-
-def num_groups(layer: LayerShape, quantizer: WeightQuantizer) -> int:
-    """Return how many scales a layer has."""
-    return layer.num_weights // (quantizer.shared_weights or layer.in_features)
 
 
 def _names(layer: LayerShape, shapes: ModelShapes) -> tuple[str, ...]:

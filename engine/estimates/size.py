@@ -7,28 +7,23 @@ Counted is the model at the widths its own scores are measured at, whatever othe
 at. Which layers get more bits by sensitivity is known only once it was measured: until then every
 layer counts with the mean, and codes come to no more than that.
 
-Codes are packed without gaps within a layer, scales are float16, zero points are as wide as a code
-and exist on asymmetric integer grids only; all else is 16 bits. Absorbed adapters vanish into the
-codes, parallel ones weigh 16 bits per parameter.
+Quantized layers are as `engine.allocation.stored` counts them; all else is 16 bits. Absorbed
+adapters vanish into the codes, parallel ones weigh 16 bits per parameter.
 The same sum as `engine.measured_size` takes from the real model. Start with `estimate_size`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
-from math import ceil
 
 from engine.allocation.fractions import spread_widths
+from engine.allocation.stored import BYTES_UNQUANTIZED, count_parts
 from engine.estimates.rank_space import list_groups
-from engine.estimates.selection import list_adapted, list_quantized, num_groups
+from engine.estimates.selection import list_adapted, list_quantized
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.specs import ElasticLoraAdapter, FloatQuantizer, NoAdapter, Subject
 from engine.specs.layer_bits import find_bits
 from engine.specs.quantizer import WeightQuantizer, find_measured_mixing
-
-BYTES_UNQUANTIZED = 2
-SCALE_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
         parts |= _quantized_bytes(spec.quantizer, layers)
     num_quantized = sum(layer.num_weights for layer in layers)
     stored = sum(parts.values())
-    adapters = _count_parallel(spec, shapes) * BYTES_UNQUANTIZED
+    adapters = count_parallel(spec, shapes) * BYTES_UNQUANTIZED
     if adapters:
         parts["adapters"] = adapters
     parts["unquantized"] = (shapes.num_parameters - num_quantized) * BYTES_UNQUANTIZED
@@ -79,13 +74,11 @@ def estimate_size(spec: Subject, shapes: ModelShapes) -> SizeEstimate:
 def _quantized_bytes(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> dict[str, int]:
     """Return the bytes of codes, scales and zero points."""
     widths = _list_widths(spec, layers)
-    groups = [num_groups(layer, spec) for layer in layers]
-    zero_points = groups if spec.has_zero_points else [0] * len(groups)
-    weights = [layer.num_weights for layer in layers]
+    parts = [count_parts(layer, spec, width) for layer, width in zip(layers, widths, strict=True)]
     return {
-        "weights": sum(map(_packed, weights, widths)),
-        "scales": sum(groups) * SCALE_BYTES,
-        "zero_points": sum(map(_packed, zero_points, widths)),
+        "weights": sum(each.weights for each in parts),
+        "scales": sum(each.scales for each in parts),
+        "zero_points": sum(each.zero_points for each in parts),
     }
 
 
@@ -98,7 +91,7 @@ def _list_widths(spec: WeightQuantizer, layers: tuple[LayerShape, ...]) -> list[
     return [bits.weights if (bits := mapped[name]) else widths[name] for name in mapped]
 
 
-def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
+def count_parallel(spec: Subject, shapes: ModelShapes) -> int:
     """Return the parameters of adapters that stay beside the weights, at the reported ranks."""
     if isinstance(spec.adapter, NoAdapter) or spec.adapter.placement == "absorbed":
         return 0
@@ -111,8 +104,3 @@ def _count_parallel(spec: Subject, shapes: ModelShapes) -> int:
         rank * sum(layer.out_features + layer.in_features for layer in group.layers)
         for rank, group in zip(ranks, groups, strict=False)
     )
-
-
-def _packed(count: int, bits: float) -> int:
-    """Return the bytes of so many codes, the last byte filled up."""
-    return ceil(count * Fraction(str(bits)) / 8)

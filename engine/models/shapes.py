@@ -33,7 +33,7 @@ from engine.specs import ModelSpec
 from engine.specs.model import Head
 
 HEAD = "lm_head"
-_HEADS = (HEAD, "embed_out")
+HEADS = (HEAD, "embed_out")
 _TRANSPOSED_TYPES = ("gpt2", "openai-gpt")
 _TRANSPOSED_KINDS = ("c_attn", "c_proj", "c_fc", "q_attn")
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq", ".position_ids")
@@ -92,7 +92,7 @@ class ModelShapes:
     @property
     def own_layers(self) -> tuple[LayerShape, ...]:
         """The layers that have weights of their own: all but a tied head."""
-        return tuple(layer for layer in self.layers if not (self.tied and layer.name in _HEADS))
+        return tuple(layer for layer in self.layers if not (self.tied and layer.name in HEADS))
 
     @property
     def num_parameters(self) -> int:
@@ -200,8 +200,8 @@ def _assemble(
             field=FIELD,
         )
     table = max(tables, key=lambda layer: layer.out_features)
-    heads = [layer for layer in layers if layer.name in _HEADS]
-    body = [layer for layer in layers if layer.name not in _HEADS]
+    heads = [layer for layer in layers if layer.name in HEADS]
+    body = [layer for layer in layers if layer.name not in HEADS]
     if is_tied is None:
         tied = False
         body.sort(key=_place_before_head)
@@ -235,7 +235,7 @@ def _place_before_head(layer: LayerShape) -> tuple[int, int]:
 def _layer(name: str, shape: tuple[int, ...], *, is_transposed: bool) -> LayerShape:
     kind = split_name(name).kind
     is_table = kind in _TABLES or ("embed" in kind and not kind.endswith("project"))
-    is_embedding = is_table and name not in _HEADS
+    is_embedding = is_table and name not in HEADS
     out_features, in_features = shape
     if is_transposed and kind in _TRANSPOSED_KINDS:
         out_features, in_features = in_features, out_features
