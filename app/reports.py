@@ -1,7 +1,7 @@
 """What a run wrote about its own start, read from its files and checked before anything is drawn.
 
 A file that is not there or damaged is no failure of the page: it becomes one sentence. Start with
-`read_errors` and `read_widths`.
+`read_errors`, `read_widths` and `read_facts`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from app.services import Services
 from app.text import starts as text
 from engine.allocation.width_file import WIDTHS_FILE, WidthFile
 from engine.initialize.error_report import ERROR_FILE, Measure
+from engine.sensitivity.layer_facts import FACTS_FILE, LayerFacts
 from tasks.store.files import list_files
 from tasks.store.records import FileRecord
 
@@ -59,6 +60,11 @@ def read_errors(services: Services, run_id: int) -> ErrorReport | Lacking:
 def read_widths(services: Services, run_id: int) -> WidthFile | Lacking:
     """Return the widths a run chose for its layers, or why there are none."""
     return _read(services, run_id, WIDTHS_FILE, WidthFile)
+
+
+def read_facts(services: Services, run_id: int) -> LayerFacts | Lacking:
+    """Return what a sensitivity run saw of each layer's weights, or why there is nothing."""
+    return _read(services, run_id, FACTS_FILE, LayerFacts)
 
 
 def list_reports(services: Services, run_id: int) -> tuple[FileRecord, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from app.tables.describing import describe_method, describe_model, nominal_bits
+from app.tables.describing import SCORED_APART, describe_method, describe_model, nominal_bits
 from app.tables.run_actions import Action, elapsed_seconds, list_actions, progress_ratio
 from tasks.store.records import TERMINAL_STATES, RunRecord, RunState
 
@@ -33,7 +33,7 @@ class RunReply(Reply):
     """A run as it stands in a list; `progress` is the done share of the current stage, 0 to 1.
 
     `seconds` is how long it has run, or ran; `bits` may be a fraction, the mean over layers, and is
-    null for an evaluation of layer maps, whose scores say their own.
+    null for an evaluation of layer maps and a sensitivity run, whose scores say their own.
     """
 
     id: int
@@ -241,7 +241,7 @@ def describe_run(run: RunRecord) -> dict[str, Any]:
         "is_ended": run.state in TERMINAL_STATES,
         "model": describe_model(run),
         "method": describe_method(run),
-        "bits": None if run.kind == "map-evaluation" else nominal_bits(run),
+        "bits": None if run.kind in SCORED_APART else nominal_bits(run),
         "progress": progress_ratio(run),
         "seconds": elapsed_seconds(run),
         "is_stopping": run.control == "cancel" and run.state not in TERMINAL_STATES,

@@ -3,7 +3,8 @@
 Handlers read the run's number from the address and the rest from the store, so a second tab or a
 restarted server shows the same. Curves and log are read by the browser from REST. What is shown of
 ranks stands in `run_ranks`, `run_candidates` and `run_choosing`, what of the start in `run_start`,
-what of layer maps in `run_maps` and `run_widths`, what is said in `app.tables`.
+what of layer maps in `run_maps` and `run_widths`, what of sensitivity in `run_sensitivity`, what is
+said in `app.tables`.
 Start with `RunPage`.
 """
 
@@ -34,6 +35,14 @@ from app.pages.run_choosing import build_choice_panels, hide_choice, show_choice
 from app.pages.run_finding import Missing, find_asked_run
 from app.pages.run_maps import build_map_panels, hide_maps, show_maps, sign_maps, wire_maps
 from app.pages.run_ranks import RankPanels, build_rank_panels, hide_ranks, show_ranks
+from app.pages.run_sensitivity import (
+    build_sensitivity_panels,
+    hide_sensitivity,
+    show_sensitivity,
+    sign_sensitivity,
+    wire_sensitivity,
+)
+from app.pages.run_sensitivity_reading import list_maps_made
 from app.pages.run_start import (
     build_start_panels,
     hide_start,
@@ -86,6 +95,7 @@ def read_facts(services: Services, run: RunRecord, children: tuple[Child, ...]) 
         parent=runs.find_run(database, run.parent_id) if run.parent_id else None,
         children=children,
         candidates=_list_evaluated(database, run),
+        maps=list_maps_made(services, run),
     )
     return show_sections(describe_facts(run, found))
 
@@ -112,17 +122,18 @@ def curves_source(run: RunRecord, *, log_scale: bool) -> dict[str, str]:
 
 
 def hide_findings() -> list[Any]:
-    """Answer for a page without findings: rank panels, candidates, choice, start, maps, widths."""
+    """Answer for a page without findings: ranks, choice, start, scores, maps, widths."""
     ranks = [*hide_ranks(), *hide_candidates(), *hide_choice()]
-    return [*ranks, *hide_start(), *hide_maps(), *hide_widths()]
+    return [*ranks, *hide_start(), *hide_sensitivity(), *hide_maps(), *hide_widths()]
 
 
 def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) -> list[Any]:
     """Return all findings of a run in the order of `hide_findings`, as the address selects."""
     if run.kind != "search":
         ranks = [*show_ranks(services, run), *hide_candidates(), *show_choice(run)]
-        maps = show_maps(services, run, query)
-        return [*ranks, *show_start(services, run), *maps, *show_widths(services, run)]
+        start, maps = show_start(services, run), show_maps(services, run, query)
+        scores = show_sensitivity(services, run, query)
+        return [*ranks, *start, *scores, *maps, *show_widths(services, run)]
     found = find_candidates(services, run)
     position = find_selected(found, query)
     record = find_record(found, position)
@@ -131,6 +142,7 @@ def show_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
         *show_candidates(run, found, position),
         *hide_choice(),
         *hide_start(),
+        *hide_sensitivity(),
         *hide_maps(),
         *hide_widths(),
     ]
@@ -167,7 +179,7 @@ def sign_findings(services: Services, run: RunRecord, query: Mapping[str, str]) 
     evaluated = len(_list_evaluated(services.database, run))
     parts = (_sign_progress(run), bool(run.chosen_ranks), counted, evaluated)
     rest = (query.get("candidate", "")[:20], sign_start(services, run), sign_maps(services, run))
-    return " ".join(map(str, (*parts, *rest)))
+    return " ".join(map(str, (*parts, *rest, sign_sensitivity(services, run)))).rstrip()
 
 
 @dataclass(frozen=True)
@@ -259,6 +271,7 @@ def build(services: Services) -> None:
                     label=text.LOG_SCALE, value=False, container=False, elem_id="log-scale"
                 )
                 curves = PlotlyChart(label=text.CURVES, height=480, elem_id="run-curves")
+            scores = build_sensitivity_panels()
             maps = build_map_panels()
             start = build_start_panels()
             ranks = build_rank_panels()
@@ -269,7 +282,7 @@ def build(services: Services) -> None:
         with gr.Column(scale=2, min_width=360):
             facts = Facts(elem_id="run-facts")
     seen = gr.Textbox(visible=False)
-    panels = (ranks, search, choice, start, maps, widths)
+    panels = (ranks, search, choice, start, scores, maps, widths)
     findings = [*(each for part in panels for each in part.list_outputs()), seen]
     whole = [header, body, facts, spec, curves, log, training, *findings, timer]
     listen_to_load(page.load, [log_scale], whole)
@@ -280,6 +293,7 @@ def build(services: Services) -> None:
     wire_choice(services, choice)
     wire_start(services, start)
     wire_maps(services, maps)
+    wire_sensitivity(services, scores)
     wire_widths(services, widths)
 
 

@@ -6,11 +6,15 @@ from typing import Any
 
 from app.text import maps as maps_text
 from app.text import ranks as text
+from app.text import sensitivity as scoring_text
 from engine.specs.presets import Preset, find_preset
 from tasks.naming import write_policy, write_widths
 from tasks.store.records import RunRecord
 
 UNQUANTIZED_BITS = 16
+SENSITIVITY = "sensitivity"
+SCORED_APART = frozenset({"map-evaluation", SENSITIVITY})
+"""Kinds of runs whose scores stand at their maps or units, each with its own width."""
 ADAPTERS = {"lora": "LoRA", "lora-bank": "LoRA bank", "elastic-lora": "NLS"}
 GRIDS = {
     "float": "16-bit",
@@ -54,6 +58,12 @@ def count_maps(run: RunRecord) -> str:
     """Return how many layer maps a run measures: "6 maps"."""
     count = len(_dig(run.spec, "maps") or ())
     return maps_text.COUNT[count != 1].format(count=count)
+
+
+def describe_scored_widths(run: RunRecord) -> str:
+    """Return the widths a sensitivity run scores: "8·6·4 bits"."""
+    widths = "·".join(map(str, _dig(run.spec, "widths") or ()))
+    return scoring_text.WIDTHS.format(widths=widths)
 
 
 def describe_grid(run: RunRecord) -> str:
@@ -111,6 +121,8 @@ def describe_method(run: RunRecord) -> str:
     """
     if run.is_baseline:
         return "16-bit baseline"
+    if run.kind == SENSITIVITY:
+        return _name_scoring(run)
     if run.kind in text.KINDS:
         return _name_child(_name_adapter(run), run.kind)
     policy = describe_policy(run)
@@ -206,6 +218,13 @@ def _name_start(run: RunRecord) -> list[str]:
     is_beside = _dig(run.spec, "adapter", "placement") == "parallel"
     fills = start in ("loftq", "adapter-folder") or (start == "data-aware" and is_beside)
     return [STARTS[start]] if fills else []
+
+
+def _name_scoring(run: RunRecord) -> str:
+    method = str(_dig(run.spec, "method", "method") or "")
+    unit = scoring_text.UNITS.get(str(_dig(run.spec, "unit")), ("", ""))[0]
+    named = scoring_text.METHODS.get(method, method).lower()
+    return scoring_text.METHOD_OF.format(method=named, unit=unit)
 
 
 def _name_child(adapter: str, kind: str) -> str:

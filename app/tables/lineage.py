@@ -13,9 +13,10 @@ from typing import Any
 from app.plots.candidates import describe_error, read_candidates
 from app.plots.map_points import key_of, list_metrics, name_score, write_value
 from app.quantities import NOTHING, write_count, write_score
-from app.tables.describing import count_maps
+from app.tables.describing import SENSITIVITY, count_maps, describe_scored_widths
 from app.tables.metrics import name_metric, order_of_metric
 from app.tables.sections import Fact, FactRow, Section, build_row
+from app.tables.sensitivity_facts import describe_how, describe_scoring
 from app.text import maps as maps_text
 from app.text import ranks as text
 from app.text import runs as runs_text
@@ -37,7 +38,7 @@ class Child:
 def describe_origin(
     run: RunRecord, parent: RunRecord | None, candidates: Sequence[CandidateRecord] = ()
 ) -> Section | None:
-    """Return what a search or evaluation builds on and how it chose; None for other runs.
+    """Return what a run builds on and how it chose; None for a training run.
 
     Args:
         run: The search or evaluation.
@@ -46,6 +47,8 @@ def describe_origin(
     """
     if run.kind == "experiment":
         return None
+    if run.kind == SENSITIVITY:
+        return describe_scoring(run, parent)
     number = run.spec.get("parent")
     link = Fact(text.PARENT_GONE.format(id=number))
     if parent is not None:
@@ -136,6 +139,8 @@ def _list_maps(run: RunRecord) -> list[FactRow]:
 
 def _find_best(child: Child) -> Fact:
     """Return a search's best configuration, or the best of an evaluation's first score."""
+    if child.run.kind == SENSITIVITY:
+        return Fact(describe_how(child.run), note=describe_scored_widths(child.run))
     if child.run.kind == "map-evaluation":
         return _find_best_map(child)
     if child.run.kind == "search":

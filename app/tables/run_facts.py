@@ -16,9 +16,11 @@ from app.quantities import (
     write_seconds,
     write_span,
 )
+from app.tables.describing import SCORED_APART, SENSITIVITY
 from app.tables.lineage import Child, describe_children, describe_origin
 from app.tables.score_section import describe_scores
 from app.tables.sections import Fact, FactRow, Section, build_row
+from app.tables.sensitivity_facts import MapMade, describe_maps, describe_offer
 from app.text import run as text
 from tasks.store.records import (
     AttemptRecord,
@@ -44,6 +46,7 @@ class Findings:
         parent: The run it builds on; None where there is none any more.
         children: Searches and evaluations that build on it, the newest first.
         candidates: What it evaluated itself, where it is a search.
+        maps: Bit maps with its scores, where it is a sensitivity run.
     """
 
     scores: tuple[ScoreRecord, ...]
@@ -54,17 +57,21 @@ class Findings:
     parent: RunRecord | None = None
     children: tuple[Child, ...] = ()
     candidates: tuple[CandidateRecord, ...] = ()
+    maps: tuple[MapMade, ...] = ()
 
 
 def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
     """Return the sections beside the curves."""
     origin = describe_origin(run, found.parent, found.candidates)
     is_parent = origin is None and run.spec.get("adapter", {}).get("kind") == "elastic-lora"
+    offer = describe_offer(run)
     scores = describe_scores(run, found.scores, found.baseline_scores, found.baseline_id)
     return (
         *([origin] if origin else []),
-        *([] if run.kind == "map-evaluation" else [scores]),  # its scores stand at their maps
+        *([] if run.kind in SCORED_APART else [scores]),
         *([describe_children(found.children)] if is_parent or found.children else []),
+        *([describe_maps(found.maps)] if run.kind == SENSITIVITY else []),
+        *([offer] if offer else []),
         describe_estimates(run),
         describe_files(found.files),
         *([describe_export(run)] if _can_be_exported(run, found.files) else []),
@@ -76,7 +83,8 @@ def describe_facts(run: RunRecord, found: Findings) -> tuple[Section, ...]:
 def describe_estimates(run: RunRecord) -> Section:
     """Return what was predicted beside what was measured.
 
-    An evaluation of maps has a size at each of its maps, and so none of its own.
+    An evaluation of maps has a size at each of its maps, and a sensitivity run changes its widths
+    all the time: they have none of their own.
     """
     guess, size, used = run.estimate or {}, run.size or {}, run.resources or {}
     stages = used.get("seconds_by_stage") or {}
@@ -89,7 +97,7 @@ def describe_estimates(run: RunRecord) -> Section:
         _estimate_row(text.EFFECTIVE_BITS, *bits, _write_bits),
     )
     rows = (
-        *(() if run.kind == "map-evaluation" else sizes),
+        *(() if run.kind in SCORED_APART else sizes),
         _estimate_row(text.MEMORY, *memory, write_bytes),
         _estimate_row(text.TIME, guess.get("seconds"), seconds, write_seconds),
     )

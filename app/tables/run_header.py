@@ -10,12 +10,14 @@ from typing import Any
 
 from app.quantities import write_count, write_seconds
 from app.tables.describing import (
+    SENSITIVITY,
     count_maps,
     describe_head,
     describe_layer_map,
     describe_method,
     describe_model,
     describe_policy,
+    describe_scored_widths,
     describe_width,
     list_benchmarks,
 )
@@ -74,9 +76,11 @@ def _list_words(run: RunRecord) -> list[str]:
 
 
 def _list_widths(run: RunRecord) -> list[str]:
-    """Return the widths a run trains and is measured at, or how many maps it measures."""
+    """Return the widths a run trains and is measured at or scores, or how many maps it measures."""
     if run.kind == "map-evaluation":
         return [count_maps(run)]
+    if run.kind == SENSITIVITY:
+        return [describe_scored_widths(run)]
     policy, width = describe_policy(run), describe_width(run)
     measured = text.HEADER["measured_at"].format(width=width) if policy else width
     return list(filter(None, (policy, measured, describe_layer_map(run))))
@@ -95,16 +99,18 @@ def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str,
 
 def _plan(run: RunRecord) -> list[str]:
     is_map_evaluation = run.kind == "map-evaluation"
+    is_scoring = run.kind == SENSITIVITY
     is_trained = run.spec.get("training", {}).get("method", "none") != "none"
     wanted = {
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
         "maps": is_map_evaluation,
         "range-test": run.kind == "experiment" and _tests_range(run),
-        "teach": not describe_head(run),
-        "sensitivity": _measures_sensitivity(run),
-        "evaluate": not describe_head(run) and not is_map_evaluation,
-        "benchmarks": bool(list_benchmarks(run)) and not is_map_evaluation,
+        "teach": not describe_head(run) and not is_scoring,
+        "sensitivity": is_scoring or _measures_sensitivity(run),
+        "initialize": not is_scoring,
+        "evaluate": not describe_head(run) and not (is_map_evaluation or is_scoring),
+        "benchmarks": bool(list_benchmarks(run)) and not (is_map_evaluation or is_scoring),
     }
     return [name for name in text.STAGES if wanted.get(name, True)]
 

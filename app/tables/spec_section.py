@@ -56,8 +56,9 @@ def _iter_values(run: RunRecord) -> Iterator[tuple[str, Any, str]]:
     spec = load_spec(run.spec)
     # Provenance asks a spec for nothing but its values, whatever its kind.
     resolved = ResolvedSpec(cast("ExperimentSpec", spec), run.asked, run.preset)
+    builds_on = run.kind != "experiment" and run.spec.get("parent") is not None
     for path, value, origin in iter_provenance(resolved):
-        is_taken_over = run.kind != "experiment" and path.partition(".")[0] in _TAKEN_OVER
+        is_taken_over = builds_on and path.partition(".")[0] in _TAKEN_OVER
         yield path, value, "parent" if is_taken_over and origin == "default" else origin
 
 

@@ -93,6 +93,7 @@ KINDS: Final[dict[str, str]] = {
     "search": "rank search",
     "evaluation": "ranks evaluated",
     "map-evaluation": "maps evaluated",
+    "sensitivity": "sensitivity",
 }
 RANK_KINDS = ("search", "evaluation")
 ORIGIN_TITLE = "Builds on"

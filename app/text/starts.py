@@ -56,4 +56,5 @@ DAMAGED = "the file {name} of run {run_id} cannot be read: {reason}"
 WRITERS: Final[dict[str, str]] = {
     "loftq-error.json": "runs that start from LoftQ or a data-aware parallel adapter",
     "layer-widths.json": "runs with a fraction of bits",
+    "layer-facts.json": "sensitivity runs",
 }
