@@ -13,6 +13,7 @@ function ready(view) {
   const context = {
     view, address, mode: 'bits', scoreAt: '', compare: null, preview: null,
     unit: words.metrics[metric] ? words.metrics[metric][1] : '',
+    metricName: words.metrics[metric] ? words.metrics[metric][0] : metric,
     selection: new Set(), flashing: new Set(), scale: buildScale(view),
   };
   let stroke = null;
@@ -144,13 +145,13 @@ function ready(view) {
 
   // --- bar above the grid
   const undo = make('button', {
-    class: 'bd-button', type: 'button', title: words.undo_title, 'data-act': 'undo',
-    click: () => context.queue.add([{ edit: 'undo' }]),
-  }, words.undo);
+    class: 'act', type: 'button', title: words.undo_title, 'aria-label': words.undo,
+    'data-act': 'undo', click: () => context.queue.add([{ edit: 'undo' }]),
+  }, makeIcon('undo'));
   const redo = make('button', {
-    class: 'bd-button', type: 'button', title: words.redo_title, 'data-act': 'redo',
-    click: () => context.queue.add([{ edit: 'redo' }]),
-  }, words.redo);
+    class: 'act', type: 'button', title: words.redo_title, 'aria-label': words.redo,
+    'data-act': 'redo', click: () => context.queue.add([{ edit: 'redo' }]),
+  }, makeIcon('redo'));
   const modes = ['bits', 'score'].map((mode) => make('button', {
     type: 'button', 'data-mode': mode, click: () => {
       context.mode = mode;
@@ -254,12 +255,13 @@ function ready(view) {
   root.replaceChildren(buildHeading(), away, notice, live,
     make('div', { class: 'columns' },
       make('div', { class: 'main-column card' },
-        make('div', { class: 'toolbar' }, undo, redo, saved, make('span', { class: 'grow' }),
+        make('div', { class: 'toolbar' }, undo, redo, saved, make('span', { class: 'grow' }), pattern,
+          setButton,
           make('div', { class: 'switch', role: 'group', 'aria-label': words.color_by }, ...modes),
-          scoreAt),
-        make('div', { class: 'toolbar' }, pattern, setButton, counted, make('span', { class: 'grow' }),
-          chosen, buildHelp()),
-        frame, legend),
+          buildHelp()),
+        frame,
+        make('div', { class: 'under' }, scoreAt, legend, make('span', { class: 'grow' }), counted,
+          chosen)),
       make('div', { class: 'side-column' }, budget.card, detail.card, ledger.card, checks.card,
         buildLaunch(context), versions.card, rules.card, buildFiles(context))));
 
@@ -285,14 +287,17 @@ function ready(view) {
       source.is_complete ? '' : make('span', { class: 'badge badge-limit', title: source.note },
         told.partial)] : [told.no_scores];
     return make('div', { class: 'map-heading' },
-      make('a', { class: 'small', href: '/layers' }, told.all),
+      make('a', { class: 'act', href: '/layers', title: told.all, 'aria-label': told.all },
+        makeIcon('back')),
       make('h1', {}, name),
       make('p', { class: 'soft small' }, view.model + ' · ' + view.quantizer_words + ' · ', ...scores),
-      source && source.note ? make('p', { class: 'soft small' }, source.note) : null);
+      source && source.note ? make('p', { class: 'soft small note-line' }, source.note) : null);
   }
 
   function buildHelp() {
-    return make('details', { class: 'help' }, make('summary', { class: 'bd-button' }, words.help),
+    return make('details', { class: 'help' }, make('summary', {
+      class: 'act', title: words.help, 'aria-label': words.help,
+    }, makeIcon('keys')),
       make('ul', {}, ...words.help_lines.split('\n').map((line) => make('li', {}, line))));
   }
 
@@ -388,8 +393,14 @@ async function load() {
   }
 }
 
+// The block around a component that shows nothing would still take the room of a gap.
+function hideBlock() {
+  root.hidden = true;
+  (element.closest('.block') || element).style.display = 'none';
+}
+
 if (mapId) {
   setColors(root);
   root.replaceChildren(make('div', { class: 'card nothing', role: 'status' }, words.loading));
   repeat(2000, load);
-} else root.hidden = true;
+} else hideBlock();

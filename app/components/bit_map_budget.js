@@ -163,6 +163,7 @@ function buildBudget(context) {
       slider.value = String(amount);
       if (document.activeElement !== box || box.value === '') box.value = write(amount);
     }
+    slider.style.setProperty('--share', (100 * (Number(slider.value) - low)) / (high - low || 1) + '%');
     slider.setAttribute('aria-valuetext', write(Number(slider.value)) + ' ' + told[unit]);
     const short = ' ' + told[unit + '_short'];
     smallest.textContent = fill(told.smallest, { value: write(low) + short });
@@ -181,7 +182,7 @@ function buildBudget(context) {
       const status = found.corrected_by === 0 ? told.not_verified
         : fill(found.corrected_by === 1 ? told.corrected_one : told.corrected,
           { count: found.corrected_by });
-      const lines = [make('p', { class: 'loss' }, make('span', { class: 'soft' }, told.predicted),
+      const lines = [make('p', { class: 'loss' }, make('span', { class: 'soft' }, fill(told.predicted, { metric: context.metricName })),
         make('strong', {}, writeWithUnit(found.value, context.unit)),
         found.low === null ? null : make('span', { class: 'soft' }, fill(told.between,
           { low: writeFigure(found.low), high: writeFigure(found.high) })),

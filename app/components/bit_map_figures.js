@@ -1,6 +1,11 @@
 // How the bit map writes sizes, widths and losses.
 const MIB = 1048576;
 const THIN = '\u202f';
+Object.assign(ICONS, {
+  undo: 'M8.5 5L4 9.5 8.5 14M4 9.5h10.5a5 5 0 0 1 0 10H9',
+  redo: 'M15.5 5L20 9.5 15.5 14M20 9.5H9.5a5 5 0 0 0 0 10H15',
+  keys: 'M3 6.5h18v11H3zM6.5 10h.01M10 10h.01M13.5 10h.01M17 10h.01M7 14h10',
+});
 
 function writeFixed(value, decimals) {
   const [whole, part] = Math.abs(value).toFixed(decimals).split('.');

@@ -68,7 +68,9 @@ function buildGrid(context) {
     ...kinds.map((kind, column) => make('th', {
       role: 'columnheader', scope: 'col', 'data-row': -1, 'data-column': column, tabindex: -1,
       title: fill(words.menu_column, { kind }), 'aria-colindex': column + 2, 'aria-haspopup': 'menu',
-    }, make('span', {}, kind))));
+      'aria-label': kind,
+    }, kind.replace(/_proj$/, ''), kind.endsWith('_proj')
+      ? make('span', { class: 'ending' }, '_proj') : null)));
   const cells = new Array(view.layers.length);
   const body = blocks.map((block, row) => make('tr', { role: 'row', 'aria-rowindex': row + 2 },
     make('th', {

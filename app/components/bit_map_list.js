@@ -167,8 +167,11 @@ function remove(map) {
   dialog.showModal();
 }
 
-if (asked.get('map')) root.hidden = true;
-else {
+// The block around a component that shows nothing would still take the room of a gap.
+if (asked.get('map')) {
+  root.hidden = true;
+  (element.closest('.block') || element).style.display = 'none';
+} else {
   root.append(make('h1', {}, words.title), make('p', { class: 'lead' }, words.lead), problem, nothing,
     list, form);
   repeat(5000, refresh);

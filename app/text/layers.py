@@ -127,8 +127,8 @@ GRID: Final[dict[str, str]] = {
     "pinned_legend": "pinned",
     "limited_legend": "limited",
     "fused_legend": "share a width",
-    "less": "bears few bits",
-    "more": "hurts most",
+    "less": "least",
+    "more": "most",
     "no_scores_legend": "No sensitivity run belongs to this map.",
     "selected": "{count} selected",
 }
@@ -170,7 +170,7 @@ BUDGET: Final[dict[str, str]] = {
         "model, then make a map from that run."
     ),
     "measure": "Measure sensitivity",
-    "predicted": "Predicted loss",
+    "predicted": "Predicted loss ({metric})",
     "between": "{low} to {high} (95 %)",
     "not_verified": "not yet verified",
     "corrected_one": "corrected by 1 measurement",
