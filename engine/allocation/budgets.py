@@ -23,7 +23,7 @@ ACCEPTED = "60MiB, 1.2GiB, 512KiB, 3 bits or 25%"
 _MOST = 1e12
 _IN_MIB = {"kib": Fraction(1, 1024), "mib": Fraction(1), "gib": Fraction(1024)}
 _DECIMAL = {"kb": 1000, "mb": 1000**2, "gb": 1000**3}
-_NOTATION = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([a-z]+|%)?", re.I)
+_NOTATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s*([a-z]+|%)?", re.I)
 _SUFFIXES = {"mib": " MiB", "model-mib": " MiB", "bits": " bits", "percent": "%"}
 
 

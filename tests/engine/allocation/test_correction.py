@@ -96,7 +96,7 @@ def test_nothing_to_correct() -> None:
         found = correction.predict(predicted, 0.01)
         assert found.value == predicted
         ends = (predicted - 0.0196, predicted + 0.0196)
-        assert (found.low, found.high) == pytest.approx(ends, rel=1e-4)
+        assert (found.low, found.high) == pytest.approx(ends, abs=1e-6)
     assert learn([(0.0, 0.1), (-1.0, 0.1), (0.1, 0.0), (0.1, float("nan"))]) == NOTHING
 
 
