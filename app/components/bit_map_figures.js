@@ -1,5 +1,6 @@
 // How the bit map writes sizes, widths and losses.
 const MIB = 1048576;
+const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 const THIN = '\u202f';
 Object.assign(ICONS, {
   undo: 'M8.5 5L4 9.5 8.5 14M4 9.5h10.5a5 5 0 0 1 0 10H9',
@@ -27,16 +28,17 @@ function writeFigure(value) {
   return writeFixed(value, Math.max(0, 2 - exponent));
 }
 
+// The largest binary unit that leaves at least 1, with three digits.
 function writeBytes(bytes) {
   if (bytes === null || bytes === undefined) return '–';
-  const size = Math.abs(bytes);
-  if (size >= 1024 * MIB) return writeFixed(bytes / MIB / 1024, 2) + ' GiB';
-  if (size >= 1000) {
-    const mib = bytes / MIB;
-    return size >= MIB / 10 ? writeFixed(mib, size >= 100 * MIB ? 0 : size >= MIB ? 1 : 2) + ' MiB'
-      : writeFixed(bytes / 1024, 1) + ' KiB';
+  let size = bytes;
+  let unit = 0;
+  while (Math.abs(size) >= 1024 && unit < BYTE_UNITS.length - 1) {
+    size /= 1024;
+    unit += 1;
   }
-  return writeFixed(bytes, 0) + ' B';
+  const digits = unit === 0 ? 0 : Math.max(0, 3 - String(Math.floor(Math.abs(size))).length);
+  return writeFixed(size, digits) + ' ' + BYTE_UNITS[unit];
 }
 
 function writeEffective(bits) {
