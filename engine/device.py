@@ -76,6 +76,13 @@ def peak_memory_bytes(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def free_memory_bytes(device: torch.device) -> int:
+    """Return what is free now: of the GPU's memory, or of this machine's."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: of a GPU, of torch's CPU allocator, of Python."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

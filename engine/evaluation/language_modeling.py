@@ -74,7 +74,28 @@ def _measure(
     teacher_logits: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return loss, divergence and agreement per predicted token, (B, T − 1) each."""
-    hidden = split.hidden(tokens)[:, :-1]
+    return score_hidden(split, split.hidden(tokens), tokens, teacher, teacher_logits=teacher_logits)
+
+
+@torch.no_grad()
+def score_hidden(
+    split: SplitModel,
+    hidden: Tensor,
+    tokens: Tensor,
+    teacher: Tensor | None,
+    *,
+    teacher_logits: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return loss, divergence and agreement per predicted token, (B, T − 1) float32 on the CPU.
+
+    Args:
+        split: The model as it stands; only its head is run.
+        hidden: (B, T, D) its last hidden states.
+        tokens: (B, T) int64, what they were made from.
+        teacher: (B, T, D) those of the 16-bit model, or None: then there is no divergence.
+        teacher_logits: Maps (n, D) hidden states of the teacher to its (n, V) logits.
+    """
+    hidden = hidden[:, :-1]
     shape = hidden.shape[:2]
     labels = tokens[:, 1:].reshape(-1)
     hidden = hidden.reshape(-1, hidden.shape[-1])

@@ -2,7 +2,7 @@
 
 Nothing is trained here. The model stands at the widths and ranks that the training run's own scores
 belong to. Start with `restore`; `restore_with_head` is the same for models that classify, mark
-spans or summarize.
+spans or summarize, `put_back` for a model that is loaded already.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def restore(session: Session, parent: ParentFiles, *, lines: tuple[str, ...] = (
     _check_there(parent.result)
     loaded = load(session)
     taught = teach(session, loaded, None)
-    widths = take_widths(session, loaded, parent.result)
-    installed, groups = start(session, loaded, widths=widths, lines=lines)
-    _fill(session.spec, parent, installed)
+    installed, groups = put_back(session, loaded, parent, lines=lines)
     return Restored(loaded, installed, groups, taught.text)
 
 
@@ -97,12 +95,36 @@ def restore_with_head(
     """
     _check_there(parent.result)
     loaded = load_with_head(session)
-    widths = take_widths(session, loaded, parent.result)
-    installed, _ = start(session, loaded, widths=widths, lines=lines)
-    _fill(session.spec, parent, installed)
+    installed, _ = put_back(session, loaded, parent, lines=lines)
     model = loaded.model
     _fill_head(parent.head, list_trained(model.model, session.spec.model.head, model.fresh))
     return RestoredHead(loaded, installed)
+
+
+def put_back(
+    session: Session,
+    loaded: Loaded | LoadedHead,
+    parent: ParentFiles,
+    *,
+    lines: tuple[str, ...] = (),
+) -> tuple[Installed, RankGroups | None]:
+    """Install the layers of a loaded model and fill them with what was trained.
+
+    Args:
+        session: The run that builds on a training run.
+        loaded: The model as it was read; changed in place.
+        parent: Files of the training run.
+        lines: Of layer maps that will be applied.
+
+    Raises:
+        CheckpointError: When the result is gone, damaged or of another model.
+        BitdialError: As `start` does.
+    """
+    _check_there(parent.result)
+    widths = take_widths(session, loaded, parent.result)
+    installed, groups = start(session, loaded, widths=widths, lines=lines)
+    _fill(session.spec, parent, installed)
+    return installed, groups
 
 
 def _check_there(result: Path) -> None:

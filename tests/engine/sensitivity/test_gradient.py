@@ -15,7 +15,7 @@ from engine.layers.head import SplitModel
 from engine.layers.swap import LayerPlan, Users, find_targets
 from engine.models.conv1d import replace_conv1d
 from engine.quant.grouping import count_groups, split
-from engine.sensitivity import gradient
+from engine.sensitivity import fisher
 from engine.sensitivity.gradient import Question, Sensitivity, measure_sensitivity
 from engine.specs import IntegerQuantizer, NoAdapter, NormalFloatQuantizer
 from engine.specs.quantizer import WeightQuantizer
@@ -87,7 +87,7 @@ def measure_slowly(
     squares: dict[str, list[Tensor]] = {name: [] for name in weights}
     for tokens in windows:
         log_chances = model(input_ids=tokens[None], use_cache=False).logits[0].log_softmax(-1)
-        count = gradient.LABELS_PER_TOKEN
+        count = fisher.LABELS_PER_TOKEN
         labels = torch.multinomial(
             log_chances.detach().exp(), count, replacement=True, generator=generator
         )
@@ -129,9 +129,9 @@ def test_logits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows of logits computed at once change nothing, nor for a head that is rounded."""
     quantizer = integer(embeddings=True)
     whole = measure(make_llama(), quantizer=quantizer)
-    monkeypatch.setattr(gradient, "_draw", _draw_first)
+    monkeypatch.setattr(fisher, "_draw", _draw_first)
     once = measure(make_llama(), quantizer=quantizer)
-    monkeypatch.setattr(gradient, "LOGIT_ROWS", 3)
+    monkeypatch.setattr(fisher, "LOGIT_ROWS", 3)
     pieces = measure(make_llama(), quantizer=quantizer)
     assert list(pieces.scores) == list(whole.scores)
     for name, values in once.scores.items():

@@ -1,0 +1,190 @@
+"""One unit after another at each width, measured on calibration text, exactly. Start with `ablate`.
+
+A score is what the switched model loses more than the model at its start map on the same windows;
+its standard error is that of the mean difference, paired by window. Both directions follow from the
+start map: a high one scores one low among high, a low one one high among low, which then is
+negative.
+
+Source: QaLoF (`switch_precision/utils/test_config.py`) changes parts of a uniform model by hand and
+evaluates each. We differ in that all units and widths are gone through, with the blocks before the
+switched one kept instead of run again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.errors import ModelError
+from engine.events import Listener, Logged, SensitivityScored
+from engine.layers.quantized_linear import QuantizedLinear
+from engine.models.naming import split_name
+from engine.sensitivity.checks import Pair
+from engine.sensitivity.prefix import Prefix
+from engine.sensitivity.scored_model import ScoredModel
+from engine.sensitivity.text_losses import CalibrationText, TextLosses, WindowLosses
+
+
+class _Place(NamedTuple):
+    """Where a unit begins to matter: its first block, and whether the head changes with it."""
+
+    first: int
+    in_head: bool
+
+
+@torch.no_grad()
+def ablate(
+    model: ScoredModel,
+    text: CalibrationText,
+    pairs: Sequence[Pair],
+    *,
+    reuse: bool,
+    listener: Listener,
+    progress: Callable[[int, int], None],
+    done: Collection[tuple[str, int]] = frozenset(),
+) -> None:
+    """Measure units at widths; each is announced as divergence and as log perplexity.
+
+    Pairs of one width are measured in the order of the blocks. The model stands at its start map
+    before and after, even where something goes wrong.
+
+    Args:
+        model: The model.
+        text: What it is measured on.
+        pairs: What to measure, widths in their order.
+        reuse: Whether to keep what blocks before a switched one put out; it is not, and the log
+            says why, where it would not give the same or not fit into memory.
+        listener: Told of scores; may raise to stop.
+        progress: Told of pairs done and in all.
+        done: Pairs that are known already.
+
+    Raises:
+        ModelError: When what the model computes is not a number.
+    """
+    runner = _Runner(model, text, listener, reuse=reuse)
+    known = set(done)
+    left = [pair for pair in runner.sort(pairs) if tuple(pair) not in known]
+    progress(len(pairs) - len(left), len(pairs))
+    if not left:
+        return
+    model.start.apply()
+    model.start.hold()
+    try:
+        runner.prepare()
+        for count, pair in enumerate(left, start=len(pairs) - len(left) + 1):
+            for score in runner.measure(pair):
+                listener(score)
+            progress(count, len(pairs))
+    finally:
+        model.start.release()
+
+
+class _Runner:
+    """Measures pairs one by one."""
+
+    def __init__(
+        self, model: ScoredModel, text: CalibrationText, listener: Listener, *, reuse: bool
+    ) -> None:
+        self._model = model
+        self._text = text
+        self._listener = listener
+        self._prefix = Prefix(model.root, model.split, model.start.layers)
+        self._tokens = text.list_tokens(model.split.head_weight.device)
+        self._places = _list_places(model, len(self._prefix.blocks))
+        self._reuses = reuse
+
+    def sort(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Return pairs in the order of widths, those of a width in the order of blocks."""
+        widths = {bits: place for place, bits in enumerate(dict.fromkeys(p.bits for p in pairs))}
+        return sorted(pairs, key=lambda p: (widths[p.bits], self._places[p.unit].first))
+
+    def prepare(self) -> None:
+        """Measure the start, and find out what can be kept. Weights are held.
+
+        Raises:
+            ModelError: When what the model computes there is not a number.
+        """
+        self._losses = TextLosses(self._model.split, self._model.start.layers, self._text)
+        self._start = self._run(_Place(0, in_head=False))
+        _check_finite(self._start, "the model at its start map")
+        if self._reuses:
+            self._reuses = self._can_reuse()
+
+    def measure(self, pair: Pair) -> Iterator[SensitivityScored]:
+        """Yield the scores of a unit at a width."""
+        place = self._places[pair.unit]
+        if self._reuses:
+            self._prefix.move(place.first, self._tokens)
+        with self._model.start.switched(self._model.units[pair.unit], pair.bits):
+            losses = self._run(place)
+        _check_finite(losses, f"the model with {pair.unit} at {pair.bits} bits")
+        for metric, now in losses._asdict().items():
+            value, error = _difference(now, getattr(self._start, metric))
+            yield SensitivityScored(pair.unit, pair.bits, metric, value, error, len(now))
+
+    def _run(self, place: _Place) -> WindowLosses:
+        """Measure the model as it stands on all windows."""
+        found = []
+        for batch, tokens in enumerate(self._tokens):
+            hidden = self._prefix.hidden(tokens, batch)
+            losses = self._losses.score(hidden, tokens, batch, head_as_start=not place.in_head)
+            found.append(losses)
+        return WindowLosses(*map(torch.cat, zip(*found, strict=True)))
+
+    def _can_reuse(self) -> bool:
+        """Whether the outputs of blocks can be kept; the log says why where not."""
+        if not any(place.first for place in self._places.values()):
+            return False
+        reason = self._prefix.find_obstacle(self._tokens)
+        if reason:
+            self._listener(Logged("warning", f"Every block is run for every score: {reason}."))
+        return not reason
+
+
+def _list_places(model: ScoredModel, num_blocks: int) -> dict[str, _Place]:
+    """Return where each unit begins to matter.
+
+    Outside blocks that is the beginning, but for a head that shares its weight with nothing.
+    """
+    head = model.split.head
+    rounded = head.rounded if isinstance(head, QuantizedLinear) else None
+    parts = (dict(module.named_children()).get("rounded") for module in model.root.modules())
+    last = num_blocks if sum(part is rounded for part in parts) == 1 else 0
+
+    def find(name: str) -> int:
+        block = split_name(name).block
+        if block is not None:
+            return min(block, num_blocks)
+        return last if model.start.layers[name] is rounded else 0
+
+    return {
+        unit: _Place(
+            min(map(find, names)), any(model.start.layers[name] is rounded for name in names)
+        )
+        for unit, names in model.units.items()
+    }
+
+
+def _difference(now: Tensor, before: Tensor) -> tuple[float, float | None]:
+    """Return the mean of now − before over windows, and its standard error."""
+    gap = now - before
+    error = float(gap.std(correction=1)) / math.sqrt(len(gap)) if len(gap) > 1 else None
+    return float(gap.mean()), error
+
+
+def _check_finite(losses: WindowLosses, what: str) -> None:
+    """Refuse losses that are no numbers.
+
+    Raises:
+        ModelError: At the format, naming what was measured.
+    """
+    if not all(bool(each.isfinite().all()) for each in losses):
+        raise ModelError(
+            f"what {what} computes is not a finite number in this format; choose float32 or "
+            "bfloat16",
+            field="model.dtype",
+        )

@@ -1,0 +1,186 @@
+"""A body run from one of its blocks on, with what the blocks before it put out kept.
+
+What is switched in block l changes nothing before it. So the output of block l − 1 at the start map
+is kept for all windows, and handed back in place of running the blocks up to there. One block's
+output is kept at a time: whoever scores block after block moves it along, at the cost of one pass
+over all. Works on any model whose blocks stand in one list and hand their output to the next, as
+all decoders of Transformers do; the forwards of blocks that are left out stand aside while the body
+runs, and nothing is left behind. Start with `Prefix`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.device import free_memory_bytes
+from engine.layers.head import SplitModel
+from engine.models.naming import split_name
+from engine.sensitivity.units import list_units
+
+MIB = 2**20
+FREE_SHARE = 0.25
+"""Of the free memory, for what is kept."""
+WITHIN = 1e-5
+"""How far, relative to the largest, hidden states may be off from those of the whole body."""
+
+
+class Prefix:
+    """The body of a model, run over batches of windows from a block on.
+
+    Attributes:
+        blocks: The model's blocks, in order; empty where they are not known.
+        place: The first block that is run; what came before it is kept.
+    """
+
+    def __init__(self, root: nn.Module, split: SplitModel, names: Iterable[str]) -> None:
+        """Find the blocks.
+
+        Args:
+            root: The module that names of layers start from.
+            split: The same model as body and head.
+            names: Of layers in its blocks.
+        """
+        self.blocks: Sequence[nn.Module] = _find_blocks(root, tuple(names))
+        self.place = 0
+        self._split = split
+        self._kept: list[Any] = []
+
+    def hidden(self, tokens: Tensor, batch: int) -> Tensor:
+        """Map (B, T) tokens of a batch to the last hidden states (B, T, D).
+
+        Args:
+            tokens: On the model's device.
+            batch: Which batch they are, as in `move`.
+        """
+        with self._shortened(batch):
+            return self._split.hidden(tokens)
+
+    @torch.no_grad()
+    def move(self, place: int, batches: Sequence[Tensor]) -> None:
+        """Keep what blocks before `place` put out at the map the model stands at.
+
+        Args:
+            place: The first block to run from now on; the number of blocks leaves all out.
+            batches: All (B, T) tokens, on the model's device.
+        """
+        if place < self.place:
+            self.forget()
+        if place == self.place:
+            return
+        self._kept = self._kept or [None] * len(batches)
+        try:
+            for batch, tokens in enumerate(batches):
+                with self._shortened(batch), _caught(self.blocks[place - 1]) as caught:
+                    self._split.hidden(tokens)
+                self._kept[batch] = caught[0]
+        except BaseException:
+            self.forget()  # some batches are further than others
+            raise
+        self.place = place
+
+    def forget(self) -> None:
+        """Keep nothing: everything is run from the first block on."""
+        self.place, self._kept = 0, []
+
+    def find_obstacle(self, batches: Sequence[Tensor]) -> str:
+        """Return why nothing can be kept of these batches, or nothing where it can.
+
+        Args:
+            batches: All (B, T) tokens, on the model's device.
+        """
+        if len(self.blocks) < 2:
+            return "the model's blocks do not stand in one list"
+        weight = self._split.head_weight
+        size = sum(map(Tensor.numel, batches)) * weight.shape[1] * weight.element_size()
+        free = free_memory_bytes(weight.device)
+        if size > FREE_SHARE * free:
+            return (
+                f"what a block puts out takes {size / MIB:,.0f} MiB, more than a quarter of the "
+                f"{free / MIB:,.0f} MiB that are free; fewer or shorter windows would fit"
+            )
+        if not self._is_faithful(batches[0]):
+            return "the model's blocks share more than what one hands to the next"
+        return ""
+
+    @torch.no_grad()
+    def _is_faithful(self, tokens: Tensor) -> bool:
+        """Whether the body, run from its middle, gives what it gives as a whole.
+
+        It does not in families whose blocks reuse keys of earlier ones.
+        """
+        whole = self._split.hidden(tokens).float()
+        try:
+            self.move(len(self.blocks) // 2, [tokens])
+            parts = self.hidden(tokens, 0).float()
+        finally:
+            self.forget()
+        return bool((whole - parts).abs().max() <= WITHIN * whole.abs().max())
+
+    @contextmanager
+    def _shortened(self, batch: int) -> Iterator[None]:
+        """Let the blocks before `place` hand back what is kept instead of computing."""
+        skipped = self.blocks[: self.place]
+        own = [vars(block).get("forward") for block in skipped]
+        try:
+            for block in skipped:
+                _set_forward(block, _HandBack(self._kept[batch]))
+            yield
+        finally:
+            for block, forward in zip(skipped, own, strict=True):
+                _set_forward(block, forward)
+
+
+class _HandBack:
+    """A forward that computes nothing."""
+
+    def __init__(self, output: Any) -> None:
+        self._output = output
+
+    def __call__(self, *args: Any, **given: Any) -> Any:
+        del args, given
+        return self._output
+
+
+class _Enough(Exception):
+    """Ends a pass of which no more is wanted."""
+
+
+@contextmanager
+def _caught(block: nn.Module) -> Iterator[list[Any]]:
+    """Catch what a block puts out; the pass ends there."""
+    found: list[Any] = []
+
+    def catch(module: nn.Module, args: Any, output: Any) -> None:
+        del module, args
+        found.append(output)
+        raise _Enough
+
+    handle = block.register_forward_hook(catch)
+    try:
+        with suppress(_Enough):
+            yield found
+    finally:
+        handle.remove()
+
+
+def _set_forward(block: nn.Module, forward: Callable[..., Any] | None) -> None:
+    """Give a block a forward of its own; None gives that of its class back."""
+    if forward is None:
+        vars(block).pop("forward", None)
+    else:
+        vars(block)["forward"] = forward
+
+
+def _find_blocks(root: nn.Module, names: Sequence[str]) -> Sequence[nn.Module]:
+    """Return the one list of blocks that layers lie in; nothing where there are several or none."""
+    inside = [name for name in names if split_name(name).block is not None]
+    places = {name.rpartition(".")[0] for name in list_units(inside, "block")}
+    if len(places) != 1:
+        return ()
+    found = root.get_submodule(places.pop())
+    return list(found) if isinstance(found, nn.ModuleList) else ()
