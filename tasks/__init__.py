@@ -20,8 +20,9 @@ Rooms, in the order a run meets them:
 - `recorder.py` writes engine events to the store; `log_capture.py` brings Python's logging to it;
   `fingerprint.py` sizes and hashes files; `pace.py` tells how long it will take.
 - `layer_maps.py` says which layer of a run has which width; `score_tables.py` what each loses at
-  which width, `agreements.py` how far two such runs agree; `solving.py` makes a map of a budget,
-  as `solve_requests.py` reads it.
+  which width, `scored_units.py` what is shown of that, `agreements.py` how far two such runs agree;
+  `solving.py` makes a map of a budget, as `solve_requests.py` reads it.
+- `bit_map/` is about layer maps that people edit.
 - `parents.py` finds what an attempt needs of the run it builds on; `exporting.py` what is written
   of a run for other programs, and `export_process.py` is the process that writes it.
 - `failures.py` says what an exception means; `microbatch.py` makes do with less memory.

@@ -2,7 +2,8 @@
 
 `BitMapReply` is the whole view, with facts that never change while a map is edited (layers, scores,
 presets); `StateReply` is what every edit answers, with none of these. Layers go by their index in
-`BitMapReply.layers`. Sizes are bytes. Start with `StateReply`.
+`BitMapReply.layers`. Sizes are bytes. They are filled in
+`bit_map_views`. Start with `StateReply`.
 """
 
 from __future__ import annotations
@@ -62,12 +63,11 @@ class MapPredictionReply(Reply):
 class CheckReply(Reply):
     """A measurement of the map as it was at `revision`: predicted beside measured.
 
-    `measured` is null until the run has its score, and where it is in another unit; `state` is null
-    where the run was deleted.
+    `measured` is null until the run has its score, and where it is in another unit.
     """
 
-    run: int | None
-    state: RunState | None
+    run: int
+    state: RunState
     revision: int
     effective_bits: float
     predicted: float | None
@@ -115,8 +115,8 @@ class BitMapLayerReply(Reply):
     """A layer: `row` and `column` are its cell in the grid of `blocks` by `kinds`.
 
     Layers outside blocks have block "" and a row of their own at the end. `group` counts the groups
-    of layers that share a width while the map is fused. `scores` have value, standard error (or
-    null) and number of samples by width.
+    of layers that share a width while the map is fused. `scores` have value and standard error (or
+    null) by width; the width that scores count from has 0.
     """
 
     name: str
@@ -126,13 +126,13 @@ class BitMapLayerReply(Reply):
     column: int
     num_weights: int
     group: int | None
-    scores: dict[int, tuple[float | None, float | None, int]]
+    scores: dict[int, tuple[float, float | None]]
 
 
 class SensitivitySourceReply(Reply):
-    """Where the scores are from; `run` is null where it was deleted."""
+    """Where the scores are from; `note` says what they lack."""
 
-    run: int | None
+    run: int
     method: str
     metric: str
     unit_word: str

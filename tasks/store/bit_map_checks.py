@@ -15,12 +15,15 @@ from sqlalchemy.orm import Session
 
 from tasks.store.bit_map_records import CheckRecord, NewCheck
 from tasks.store.bit_map_tables import BitMap, BitMapCheck
+from tasks.store.clock import later
 from tasks.store.database import Database
 from tasks.store.records import RunState
 from tasks.store.tables import Run, Score
 
 TEXT = "perplexity/"
 """How the name of a benchmark begins that is measured on running text."""
+PERPLEXITY = "perplexity"
+NEWS_SECONDS = 30
 _OWN = tuple(each.name for each in fields(NewCheck))
 
 
@@ -33,9 +36,24 @@ def add_check(database: Database, map_id: int, run_id: int, new: NewCheck) -> No
 
 def list_checks(database: Database, map_id: int) -> tuple[CheckRecord, ...]:
     """Return the checks of a map, oldest first, with what their runs have measured so far."""
-    query = select(BitMapCheck, Run.state).join(Run, Run.id == BitMapCheck.run_id)
+    query = select(BitMapCheck, Run.state, Run.baseline_key).join(Run, Run.id == BitMapCheck.run_id)
     with database.reading() as session:
         return _read(session, query.where(BitMapCheck.map_id == map_id))
+
+
+def has_news(database: Database, map_id: int) -> bool:
+    """Whether a check of a map is under way, or ended within the last half minute."""
+    query = (
+        select(BitMapCheck.run_id)
+        .join(Run, Run.id == BitMapCheck.run_id)
+        .where(
+            BitMapCheck.map_id == map_id,
+            Run.state.in_(("queued", "running")) | (Run.finished_at > later(-NEWS_SECONDS)),
+        )
+        .limit(1)
+    )
+    with database.reading() as session:
+        return session.scalars(query).first() is not None
 
 
 def list_measured(
@@ -43,7 +61,7 @@ def list_measured(
 ) -> tuple[CheckRecord, ...]:
     """Return the finished checks of every map with these scores, oldest first."""
     query = (
-        select(BitMapCheck, Run.state)
+        select(BitMapCheck, Run.state, Run.baseline_key)
         .join(Run, Run.id == BitMapCheck.run_id)
         .join(BitMap, BitMap.id == BitMapCheck.map_id)
         .where(
@@ -56,9 +74,10 @@ def list_measured(
         return _read(session, query)
 
 
-def _read(session: Session, query: Select[BitMapCheck, str]) -> tuple[CheckRecord, ...]:
+def _read(session: Session, query: Select[BitMapCheck, str, str]) -> tuple[CheckRecord, ...]:
     rows = session.execute(query.order_by(BitMapCheck.run_id)).all()
-    scores = _read_scores(session, [check.run_id for check, _ in rows])
+    scores = _read_scores(session, [check.run_id for check, *_ in rows])
+    baselines = _read_baselines(session, {key for *_, key in rows})
     return tuple(
         CheckRecord(
             **{name: getattr(check, name) for name in _OWN},
@@ -66,8 +85,9 @@ def _read(session: Session, query: Select[BitMapCheck, str]) -> tuple[CheckRecor
             run_id=check.run_id,
             state=cast("RunState", state),
             scores=scores.get(check.run_id, {}),
+            baseline=baselines.get(key),
         )
-        for check, state in rows
+        for check, state, key in rows
     )
 
 
@@ -84,3 +104,21 @@ def _read_scores(
     for run_id, metric, value, error in session.execute(query):
         found.setdefault(run_id, {})[metric] = (value, error)
     return found
+
+
+def _read_baselines(session: Session, keys: Iterable[str]) -> dict[str, tuple[float, float | None]]:
+    """Return the perplexity of the newest 16-bit run of each setting, with its error."""
+    query = (
+        select(Run.baseline_key, Score.value, Score.standard_error)
+        .join(Score, Score.run_id == Run.id)
+        .where(
+            Run.baseline_key.in_(tuple(keys)),
+            Run.is_baseline,
+            Run.state == "succeeded",
+            Score.phase == "final",
+            Score.metric == PERPLEXITY,
+            Score.benchmark.startswith(TEXT, autoescape=True),
+        )
+        .order_by(Run.id)
+    )
+    return {key: (value, error) for key, value, error in session.execute(query)}

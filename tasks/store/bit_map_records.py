@@ -115,9 +115,11 @@ class CheckRecord(NewCheck):
     Attributes:
         state: Of the run.
         scores: What it measured: the value and standard error of a metric of the text.
+        baseline: Perplexity of the 16-bit model in the same setting, with its standard error.
     """
 
     map_id: int = 0
     run_id: int = 0
     state: RunState = "queued"
     scores: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    baseline: tuple[float, float | None] | None = None

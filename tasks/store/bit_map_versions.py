@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from tasks.store.bit_map_records import VersionRecord
 from tasks.store.bit_map_tables import BitMapVersion
-from tasks.store.bit_maps import lock_map
+from tasks.store.bit_maps import OPENED_BY, lock_map
 from tasks.store.database import Database
 from tasks.store.records import to_record
 
@@ -18,7 +18,9 @@ def add_version(database: Database, map_id: int, name: str) -> VersionRecord:
         MapNotFound: When there is no such map.
     """
     with database.writing() as session:
-        state = lock_map(session, map_id).get_newest()
+        opened = lock_map(session, map_id)
+        state = opened.get_newest()
+        opened.touch(OPENED_BY)
         newest = select(func.max(BitMapVersion.number)).where(BitMapVersion.map_id == map_id)
         version = BitMapVersion(
             map_id=map_id,

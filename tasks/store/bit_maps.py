@@ -45,6 +45,11 @@ class OpenMap:
         """Of its newest state."""
         return self._row.revision
 
+    @property
+    def position(self) -> int:
+        """Of the state that holds."""
+        return self._row.position
+
     def get_newest(self) -> StateRecord:
         """Return the state that holds."""
         found = self._session.get_one(BitMapState, (self._row.id, self._row.revision))
@@ -104,8 +109,12 @@ class OpenMap:
         self._append(client, state.content, position=state.position, is_step=False)
 
     def rename(self, client: str, name: str) -> None:
-        """Change the name; the next revision has the same content."""
+        """Change the name."""
         self._row.name = name
+        self.touch(client)
+
+    def touch(self, client: str) -> None:
+        """Begin a revision with the same content, so that other tabs look again."""
         newest = self.get_newest()
         self._append(client, newest.content, position=newest.position, is_step=False)
 

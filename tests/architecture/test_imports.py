@@ -17,6 +17,7 @@ LIGHT_ROOMS = (
     "app.server",
     "app.commands.demo",
     "tasks.submit",
+    "tasks.bit_map.viewing",
     "tasks.store",
     "tasks.store.runs",
     "engine.specs",

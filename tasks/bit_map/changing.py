@@ -1,0 +1,176 @@
+"""Edits of a stored map: each request is one short transaction, and loses nobody's work.
+
+A tab names the revision it saw. What another tab changed since is left as it is and named; all else
+is applied to the newest state. The edits of one request are one step of undo. Undo and redo are for
+one's own steps; a tab that changed nothing yet, such as one that was just reloaded, may go through
+the history it sees. Start with `change_map`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from engine.allocation.budgets import Budget
+from engine.errors import Problem, SpecError
+from tasks.bit_map.content import Content, list_changed, read_content, write_content
+from tasks.bit_map.editing import Board, apply
+from tasks.bit_map.edits import Edit, Move, Rename, Solve
+from tasks.bit_map.ground import Ground, build_ground
+from tasks.bit_map.reading import Request, Sources, read_request
+from tasks.bit_map.scoring import Scored, Unscored, find_scored
+from tasks.bit_map.solving import find_frontier, place_widths, solve
+from tasks.bit_map.versions import Versions
+from tasks.desk import Desk
+from tasks.store.bit_map_versions import list_versions
+from tasks.store.bit_maps import OpenMap, changing_map, get_snapshot
+
+SHARED = {-1: "undone", 1: "redone"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What other tabs changed since a tab looked: layers, and whether layers share widths."""
+
+    places: frozenset[int] = frozenset()
+    fused: bool = False
+
+
+def change_map(desk: Desk, map_id: int, values: Mapping[str, Any]) -> str:
+    """Carry out the edits of a request.
+
+    Args:
+        desk: Where the map is.
+        map_id: The map.
+        values: `revision`, `client` and `edits`, as REST takes them.
+
+    Returns:
+        What was refused, left to another tab, or done otherwise; empty where all went as asked.
+
+    Raises:
+        MapNotFound: When there is no such map.
+        SpecError: At the field that cannot be; then nothing of the request is done.
+    """
+    snapshot = get_snapshot(desk.database, map_id)
+    ground = build_ground(snapshot.map.spec, snapshot.map.shapes)
+    versions = Versions(list_versions(desk.database, map_id))
+    request = read_request(values, Sources(ground, versions))
+    scored: Scored | Unscored = Unscored("")
+    if any(isinstance(edit, Solve) for edit in request.edits):
+        scored = find_scored(desk, snapshot.map)
+        _warm(scored, read_content(snapshot.state.content))
+    with changing_map(desk.database, map_id) as opened:
+        return _carry_out(opened, request, ground, scored)
+
+
+def _warm(scored: Scored | Unscored, content: Content) -> None:
+    """Find the frontier before the store is locked; its refusal belongs to the edit."""
+    if isinstance(scored, Scored):
+        try:
+            find_frontier(scored, content)
+        except SpecError:
+            return
+
+
+def _carry_out(opened: OpenMap, request: Request, ground: Ground, scored: Scored | Unscored) -> str:
+    if request.revision > opened.revision:
+        raise SpecError.at(
+            "revision",
+            f"{request.revision} is still to come; the map is at revision {opened.revision}",
+        )
+    taken = _find_taken(opened, request)
+
+    def find_widths(content: Content, budget: Budget, field: str) -> tuple[tuple[int, ...], str]:
+        return _solve(scored, content, budget, field)
+
+    board = Board(ground, find_widths, taken.places, taken.fused)
+    is_current = request.revision == opened.revision
+    for is_step, edits in groupby(request.edits, key=_is_step):
+        if is_step:
+            _add_step(opened, request.client, list(edits), board)
+        else:
+            for edit in edits:
+                _move_or_rename(opened, request.client, edit, board, is_current=is_current)
+    return board.remarks.write(ground.names)
+
+
+def _is_step(edit: Edit) -> bool:
+    return not isinstance(edit, Move | Rename)
+
+
+def _add_step(opened: OpenMap, client: str, edits: list[Edit], board: Board) -> None:
+    """Apply edits one after another to the newest state, as one step."""
+    before = content = read_content(opened.get_newest().content)
+    for edit in edits:
+        assert not isinstance(edit, Move | Rename)
+        content = apply(content, edit, board)
+    if content != before:
+        opened.add_step(client, write_content(content))
+
+
+def _move_or_rename(
+    opened: OpenMap, client: str, edit: Edit, board: Board, *, is_current: bool
+) -> None:
+    if isinstance(edit, Rename):
+        if edit.name != opened.name:
+            opened.rename(client, edit.name)
+        return
+    assert isinstance(edit, Move)
+    done = SHARED[edit.step]
+    target = opened.find_neighbor(edit.step)
+    if target is None:
+        board.remarks.say(f"Nothing is left that could be {done}.")
+        return
+    position = opened.position if edit.step < 0 else opened.position + 1
+    author = opened.find_author(position)
+    is_free = is_current and not opened.has_edits_of(client)
+    if author in (None, client) or is_free:
+        opened.move_to(client, target)
+    else:
+        board.remarks.say(f"Nothing was {done}: the step was made in another tab.")
+
+
+def _find_taken(opened: OpenMap, request: Request) -> Taken:
+    """Compare each state that another tab made since with the one before it."""
+    changes = opened.list_changes(request.revision)
+    others = [revision for revision, client in changes if client != request.client]
+    if not others:
+        return Taken()
+    contents: dict[int, Content] = {
+        revision: read_content(each)
+        for revision, each in opened.list_contents(request.revision).items()
+    }
+    kept = sorted(contents)
+    if request.revision not in contents:  # so old that nobody knows what was there
+        return Taken(frozenset(range(len(contents[kept[-1]].widths))), fused=True)
+    before = dict(zip(kept[1:], kept[:-1], strict=True))
+    pairs = [(contents[before[each]], contents[each]) for each in others if each in before]
+    places = frozenset(place for old, new in pairs for place in list_changed(old, new))
+    return Taken(places, any(old.fused != new.fused for old, new in pairs))
+
+
+def _solve(
+    scored: Scored | Unscored, content: Content, budget: Budget, field: str
+) -> tuple[tuple[int, ...], str]:
+    """Return the best widths of a budget, and what is to be said of them.
+
+    Raises:
+        SpecError: At the edit's budget, or at what of the map leaves a layer no width.
+    """
+    if isinstance(scored, Unscored):
+        raise SpecError.at(field, scored.explain())
+    try:
+        solution = solve(scored, content, budget)
+    except SpecError as error:
+        raise SpecError(
+            *(
+                Problem(field, each.message) if each.field == "budget" else each
+                for each in error.problems
+            )
+        ) from None
+    count = len(scored.lacking)
+    who = "1 layer has no score and keeps its" if count == 1 else f"{count} layers have no score"
+    note = "" if not count else f"{who}{' width' if count == 1 else ' and keep their width'}."
+    return place_widths(scored.ground, solution), note
