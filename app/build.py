@@ -14,6 +14,7 @@ from app.components.header import build_header
 from app.pages.layers import build as build_layers
 from app.pages.leaderboard import build as build_leaderboard
 from app.pages.new_experiment import build as build_new_experiment
+from app.pages.new_sensitivity import build as build_new_sensitivity
 from app.pages.run import build as build_run
 from app.pages.runs import build as build_runs
 from app.services import Services
@@ -43,6 +44,7 @@ PAGES: tuple[Page, ...] = (
     Page("Runs", "/runs", build_runs),
     Page("Layers", "/layers", build_layers),
     Page("Run", "/run", build_run, listed=False),
+    Page("Measure sensitivity", "/sensitivity", build_new_sensitivity, listed=False),
 )
 
 

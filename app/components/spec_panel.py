@@ -6,7 +6,7 @@ Used before launch and on the page of a run. Start with `describe_spec` and `Spe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import gradio as gr
@@ -15,6 +15,8 @@ import yaml
 from app.components.assembling import read_scripts
 from app.text import new_experiment as text
 from engine.specs import ResolvedSpec, iter_provenance, to_yaml
+
+COMMAND = "bitdial submit {file}"
 
 
 class SpecPanel(gr.HTML):
@@ -42,14 +44,31 @@ class SpecPanel(gr.HTML):
         )
 
 
-def describe_spec(resolved: ResolvedSpec) -> dict[str, Any]:
-    """Return the YAML, the origin of each of its lines, a file name and the equal command."""
+def describe_spec(
+    resolved: ResolvedSpec,
+    *,
+    left_out: Collection[str] = (),
+    command: str = COMMAND,
+    kind: str = "experiment",
+) -> dict[str, Any]:
+    """Return the YAML, the origin of each of its lines, a file name and the equal command.
+
+    Args:
+        resolved: The complete spec.
+        left_out: Sections that are another run's and cannot be asked for again.
+        command: With {file}.
+        kind: What the file is called where the spec has no name.
+    """
     written = to_yaml(resolved.spec)
+    if left_out:
+        values = yaml.safe_load(written)
+        kept = {key: value for key, value in values.items() if key not in left_out}
+        written = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
     origins = {path: origin for path, _, origin in iter_provenance(resolved)}
     by_line = {
         line: origins.get(path, "") for path, lines in _iter_leaves(written) for line in lines
     }
-    name = file_name(resolved.spec.name or resolved.preset or "experiment")
+    name = file_name(resolved.spec.name or resolved.preset or kind)
     return {
         "yaml": written,
         "lines": [
@@ -57,7 +76,7 @@ def describe_spec(resolved: ResolvedSpec) -> dict[str, Any]:
             for number, line in enumerate(written.splitlines())
         ],
         "file": name,
-        "command": f"bitdial submit {name}",
+        "command": command.format(file=name),
     }
 
 

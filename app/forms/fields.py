@@ -6,7 +6,7 @@ Start with `list_sections`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -145,14 +145,22 @@ def list_sections() -> tuple[Section, ...]:
 
 def list_search_sections() -> tuple[Section, ...]:
     """Return what a rank search asks beyond its training run: how, and what it compares on."""
-    own = RankSearchSpec.model_fields
-    return tuple(_build_section(name, own[name]) for name in ("search", "objective"))
+    return build_sections_of(RankSearchSpec, ("search", "objective"))
+
+
+def build_sections_of(spec: type[BaseModel], names: Iterable[str]) -> tuple[Section, ...]:
+    """Return sections of these nested fields of a spec."""
+    return tuple(_build_section(name, spec.model_fields[name]) for name in names)
+
+
+def build_plain_fields(spec: type[BaseModel], names: Iterable[str]) -> tuple[FormField, ...]:
+    """Return these plain fields of a spec."""
+    return tuple(_build_field(spec.model_fields[name], _Place(name, name)) for name in names)
 
 
 def build_ranks_field() -> FormField:
     """Return the list of ranks that an evaluation asks for."""
-    field = _build_field(RankEvaluationSpec.model_fields["ranks"], _Place("ranks", "ranks"))
-    return replace(field, long=True)
+    return replace(build_plain_fields(RankEvaluationSpec, ("ranks",))[0], long=True)
 
 
 def list_random_fields() -> tuple[FormField, ...]:
@@ -172,11 +180,9 @@ def list_attack_fields() -> tuple[FormField, ...]:
 
 def list_general() -> tuple[FormField, ...]:
     """Return the experiment's own plain fields: name and seed."""
-    return tuple(
-        _build_field(info, _Place(name, name))
-        for name, info in ExperimentSpec.model_fields.items()
-        if not _is_nested(info) and name not in _FIXED
-    )
+    own = ExperimentSpec.model_fields.items()
+    plain = [name for name, info in own if not _is_nested(info) and name not in _FIXED]
+    return build_plain_fields(ExperimentSpec, plain)
 
 
 def list_fields() -> tuple[FormField, ...]:

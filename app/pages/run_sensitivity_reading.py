@@ -75,7 +75,7 @@ class Chosen:
         is_log: Whether colors or axis are logarithmic.
         widths: To choose from, the highest first.
         found: Scores of the metric.
-        compared: How far other runs agree: those by another method first, then the newest.
+        compared: How far other runs agree: those by another method first, then by their scores.
         other: With which of them every score is compared; None for none.
         pairs: Both runs' scores; None for none.
         method: How the run itself scores units.
@@ -213,7 +213,8 @@ def _write_progress(seen: Seen, chosen: Chosen) -> str:
 def _compare(seen: Seen, own: Side) -> tuple[tuple[Compared, ...], tuple[Side, ...]]:
     """Return how far each other run agrees, and its scores, where both have any in common."""
     compared, sides = [], []
-    for run, scores in sorted(seen.others, key=lambda each: method_of(each[0]) == seen.method):
+    ordered = sorted(seen.others, key=lambda each: (is_same(each[0], seen), -len(each[1])))
+    for run, scores in ordered:
         metric = _match_metric(own.found.metric, scores)
         found = _read(run, scores, metric)
         agreements = compare(_plain(own.found), _plain(found))
@@ -224,6 +225,11 @@ def _compare(seen: Seen, own: Side) -> tuple[tuple[Compared, ...], tuple[Side, .
             compared.append(Compared(run.id, method_of(run), name, agreements))
             sides.append(Side(run.id, name_method(run), found))
     return tuple(compared), tuple(sides)
+
+
+def is_same(run: RunRecord, seen: Seen) -> bool:
+    """Whether another run scored its units by the same method."""
+    return method_of(run) == seen.method
 
 
 def list_telling(chosen: Chosen) -> tuple[Compared, ...]:

@@ -18,7 +18,7 @@ from app.plots.sensitivity_scores import (
     write_loss,
 )
 from app.text import sensitivity as text
-from app.theme import color_of_bits
+from app.theme import STATE_COLORS, color_of_bits
 
 BAR_PIXELS = 340
 
@@ -47,7 +47,8 @@ def draw(found: Sensitivity, bits: int, *, is_log: bool, empty: str = "") -> dic
         "error_y": {
             "type": "data",
             "array": [score.standard_error or 0 for score in here.values()],
-            "thickness": 1.2,
+            "color": STATE_COLORS["queued"],
+            "thickness": 1.5,
             "width": 3,
         },
         "text": [

@@ -128,7 +128,7 @@ def test_what_an_address_cannot_have_is_the_usual(
     asked = {"score": "x", "width": "99999999999", "with": "0", "scale": "?"}
     shown = show(services, samples.gradient, **asked)
     assert (shown[WIDTH].value, shown[LOG].value) == (2, True)
-    assert shown[COMPARED].value == samples.running
+    assert shown[COMPARED].value == samples.ablation
 
 
 def test_a_run_in_the_middle_shows_what_is_there(
