@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from engine.errors import CheckpointError
 from engine.estimates.selection import list_selected
-from engine.layer_maps.layer_map import LayerMap
+from engine.layer_maps.layer_map import LayerMap, Rounding
 from engine.models.naming import find_key_layers
 from engine.models.shapes import ModelShapes
 from engine.specs import FixedCache, LayerBitsMap, Subject, UniformMap
 from engine.specs.layer_bits import UNROUNDED, LayerBits, find_bits
-from engine.specs.quantizer import WeightQuantizer
+from engine.specs.quantizer import IntegerQuantizer, WeightQuantizer
 
 
 def build_spec_map(
@@ -52,7 +52,14 @@ def build_spec_map(
             inputs=None if layer.is_embedding else bits.inputs,
             cache=bits.cache if layer.name in key_layers else None,
         )
-    return LayerMap(found, spec.model.source)
+    return LayerMap(found, spec.model.source, find_rounding(quantizer))
+
+
+def find_rounding(quantizer: WeightQuantizer) -> Rounding | None:
+    """Return how weights share scales, for files that say so; None where levels are a table."""
+    if not isinstance(quantizer, IntegerQuantizer):
+        return None
+    return Rounding(quantizer.shared_weights, is_symmetric=not quantizer.has_zero_points)
 
 
 def _find_own(quantizer: WeightQuantizer, name: str, widths: Mapping[str, int]) -> LayerBits:

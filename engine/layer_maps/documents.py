@@ -1,7 +1,7 @@
-"""Text as one mapping, JSON or YAML, with nothing read that is not plain data.
+"""Text as one mapping: JSON, YAML or lines of NAME=VALUE, with nothing read but plain data.
 
-A name that stands twice is refused: readers of both formats would silently keep one of the two.
-Start with `parse_document`.
+A name that stands twice is refused: readers of JSON and YAML would silently keep one of the two.
+Lines keep all, as their order counts. Start with `parse_document`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ import yaml
 
 from engine.layer_maps.layer_map import Document
 
+LINES = "lines"
+_OPTION = "--tensor-type"
+
 
 def parse_document(text: str) -> Document:
-    """Read a mapping.
+    """Read a mapping; of lines it has the one key `LINES`, with a tuple of pairs as its value.
 
     Raises:
         ValueError: With the rest of a sentence that begins with the file's name.
     """
+    lines = _read_lines(text)
+    if lines:
+        return {LINES: lines}
     try:
         if text.lstrip().startswith("{"):
             values: Any = json.loads(text, object_pairs_hook=_without_twins)
@@ -35,6 +41,15 @@ def parse_document(text: str) -> Document:
     if not isinstance(values, dict):
         raise ValueError("is not a mapping of layers to widths")
     return values
+
+
+def _read_lines(text: str) -> tuple[tuple[str, str], ...]:
+    """Return words of NAME=VALUE, as lines or as options of a command; none where one is not."""
+    words = [word for word in text.split() if word != _OPTION]
+    pairs = [word.partition("=") for word in words]
+    if text.lstrip().startswith("{") or not all(name and equals for name, equals, _ in pairs):
+        return ()
+    return tuple((name, value) for name, _, value in pairs)
 
 
 class _Twin(Exception):

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from engine.specs.layer_bits import LayerBits, read_layer_bits, write_layer_bits
+from engine.specs.layer_bits import UNROUNDED, LayerBits, read_layer_bits, write_layer_bits
 
-FormatName = Literal["bitdial", "qalof"]
+FormatName = Literal["bitdial", "qalof", "llama-cpp", "compressed-tensors"]
 Document = Mapping[str, Any]
 MAX_LAYERS = 10_000
 MAX_NAME = 300
+_WILDCARDS = frozenset("*?[")
+
+
+class Rounding(NamedTuple):
+    """How weights share scales; not for the map to decide, and most formats do not say.
+
+    Attributes:
+        group_size: Weights of a row that share a scale; None for a whole row.
+        is_symmetric: Whether there are no zero points.
+    """
+
+    group_size: int | None
+    is_symmetric: bool
 
 
 @dataclass(frozen=True)
@@ -21,10 +34,12 @@ class LayerMap:
     Attributes:
         layers: Widths by name; a name may hold shell wildcards, and the last that matches counts.
         model: The model it was made for, as a spec names it; empty where the file does not say.
+        rounding: The scales it was made for; None where the file does not say.
     """
 
     layers: Mapping[str, LayerBits] = field(default_factory=dict)
     model: str = ""
+    rounding: Rounding | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -52,6 +67,22 @@ class MapFormat:
     recognizes: Callable[[Document], bool]
     read: Callable[[Document], LayerMap]
     write: Callable[[LayerMap], str]
+
+
+def spell_weights(layer_map: LayerMap) -> dict[str, int]:
+    """Return the width of each layer's weights, for a format that holds nothing else.
+
+    Raises:
+        ValueError: When the map holds a pattern, or gives inputs or a cache a width.
+    """
+    for name, bits in layer_map.layers.items():
+        if not _WILDCARDS.isdisjoint(name):
+            raise ValueError(f"cannot hold the pattern {name}; give each layer by its name")
+        if {bits.inputs, bits.cache} - {None, UNROUNDED}:
+            raise ValueError(
+                f"cannot give {name} inputs or a cache a width; write Bitdial's own format"
+            )
+    return {name: bits.weights for name, bits in layer_map.layers.items()}
 
 
 def build_map(lines: Iterable[str], *, model: str = "") -> LayerMap:

@@ -23,7 +23,9 @@ _MAX_MODEL = 1000
 
 
 def _recognizes(document: Document) -> bool:
-    return "format" in document or "layers" in document
+    """Whatever says a format or lists layers; settings of other tools may as well."""
+    is_other = "config_groups" in document or "quantization_config" in document
+    return not is_other and ("format" in document or "layers" in document)
 
 
 def _read(document: Document) -> LayerMap:

@@ -6,6 +6,8 @@ Start with `find_module_name`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 LLAMA_LIKE = frozenset(
     {"llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "smollm3", "granite", "stablelm"}
 )
@@ -34,9 +36,14 @@ _GPT2 = {
 }
 
 
+def list_names(architecture: str) -> tuple[Mapping[str, str], str]:
+    """Return the module of every kind of tensor, and where the blocks are."""
+    return (_GPT2, "transformer.h") if architecture == "gpt2" else (_LLAMA, "model.layers")
+
+
 def find_module_name(name: str, architecture: str) -> str | None:
     """Return the module a GGUF tensor "blk.3.attn_q.weight" belongs to, or None where unknown."""
-    table, blocks = (_GPT2, "transformer.h") if architecture == "gpt2" else (_LLAMA, "model.layers")
+    table, blocks = list_names(architecture)
     parts = name.removesuffix(".weight").split(".")
     if parts[0] == "blk" and len(parts) == 3:
         module = table.get(parts[2])

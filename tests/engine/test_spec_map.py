@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from engine.errors import CheckpointError
+from engine.layer_maps.layer_map import Rounding
 from engine.layer_maps.reading import read_map, write_map
 from engine.layers.bit_maps import named_map, own_map, uniform_map
 from engine.layers.layer_map import LayerSetting
 from engine.models.shapes import ModelShapes, read_shapes
-from engine.spec_map import build_spec_map
+from engine.spec_map import build_spec_map, find_rounding
 from engine.specs import (
     ExperimentSpec,
+    FloatQuantizer,
     IntegerQuantizer,
     LayerBitsMap,
     ModelSpec,
@@ -104,3 +106,20 @@ def test_fractions_have_the_widths_that_were_chosen(shapes: ModelShapes) -> None
     assert {name: bits.weights for name, bits in found.layers.items()} == widths
     with pytest.raises(CheckpointError, match="the widths that were chosen lack model"):
         build_spec_map(spec, quantizer, shapes, widths={"another": 4})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("quantizer.symmetry=narrow",), Rounding(16, is_symmetric=True)),
+        (("quantizer.granularity=channel",), Rounding(None, is_symmetric=False)),
+        (("quantizer.grid=normal-float",), None),
+    ],
+)
+def test_scales_are_those_of_the_quantizer(
+    overrides: tuple[str, ...], expected: Rounding | None
+) -> None:
+    """A map says the scales of an integer grid; a table of levels has none to say."""
+    quantizer = resolve({"preset": "rtn"}, ("quantizer.group_size=16", *overrides)).spec.quantizer
+    assert not isinstance(quantizer, FloatQuantizer)
+    assert find_rounding(quantizer) == expected
