@@ -21,6 +21,8 @@ from app.commands import (
     run,
     runs,
     search,
+    sensitivity,
+    solve,
     submit,
     up,
 )
@@ -42,6 +44,8 @@ app.command()(run.run)
 app.command()(submit.submit)
 app.command()(search.search)
 app.command()(evaluate.evaluate)
+app.command()(sensitivity.sensitivity)
+app.command()(solve.solve)
 app.command()(export.export)
 app.command("map")(layer_map.layer_map)
 app.add_typer(runs.app, name="runs")

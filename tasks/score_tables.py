@@ -164,6 +164,17 @@ def choose_metric(run: RunRecord, metrics: Sequence[str], wanted: str | None) ->
     return wanted
 
 
+def describe_lacking(
+    run: RunRecord,
+    spec: SensitivitySpec,
+    units: Units,
+    records: Sequence[SensitivityScoreRecord],
+) -> str:
+    """Say what is missing of a run's scores, by its usual metric; nothing where it is whole."""
+    metric = choose_metric(run, list_metrics(records), None)
+    return _describe(run, spec, units, _read_units(records, metric, units))
+
+
 def _read_units(
     records: Sequence[SensitivityScoreRecord], metric: str, units: Units
 ) -> LayerScores:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from app.api import (
+    bit_maps,
     catalogue,
     children,
     layer_maps,
@@ -17,6 +18,8 @@ from app.api import (
     published,
     recordings,
     runs,
+    sensitivities,
+    solving,
     starts,
 )
 from app.api.access import refuse_other_sites
@@ -42,7 +45,7 @@ def build_api(services: Services) -> FastAPI:
     )
     api.state.services = services
     rooms = (runs, orders, children, map_evaluations, layer_maps, recordings, starts, leaderboard)
-    for room in (*rooms, published, catalogue):
+    for room in (*rooms, sensitivities, solving, bit_maps, published, catalogue):
         api.include_router(room.router)
     add_refusals(api)
     return api

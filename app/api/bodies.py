@@ -52,6 +52,23 @@ OPENAPI_MAPS = _describe_body(
 )
 
 
+OPENAPI_SENSITIVITY = _describe_body(
+    "The fields that differ from the defaults: `model`, `quantizer`, `method`, `unit`, `widths`, "
+    "`start_bits`, `start_map`, `calibration`; or `parent`, whose model and quantizer they are. "
+    "The complete form is at /api/v1/schema?kind=sensitivity.",
+    {"method": {"method": "ablation"}, "widths": [4, 2], "calibration": {"num_samples": 16}},
+    "method: {method: ablation}\nwidths: [4, 2]\n",
+)
+OPENAPI_SOLVE = _describe_body(
+    "`sensitivity` (number of the run) and `budget` (`60MiB`, `3.0` bits, `25%`, or `amount` with "
+    "`unit`: mib, model-mib, bits, percent); besides, `whole_model`, `pins`, `least` and `most` "
+    "(width by layer or pattern), `widths`, `fuse`, `metric`, `exact`, and `format` of the text: "
+    "bitdial, qalof, llama-cpp or compressed-tensors.",
+    {"sensitivity": 12, "budget": "60MiB", "pins": {"*.0.*": 8}, "fuse": True},
+    "sensitivity: 12\nbudget: 25%\nleast: {'*.mlp.*': 3}\n",
+)
+
+
 async def read_values(request: Request) -> dict[str, Any]:
     """Read nested values from the body.
 

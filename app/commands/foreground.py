@@ -90,6 +90,7 @@ def _report(desk: Desk, run: RunRecord, *, as_json: bool) -> None:
     from app.commands.runs import write_detail
     from app.commands.showing import say, say_scores
     from app.commands.showing_maps import describe_maps
+    from app.commands.showing_sensitivity import describe_sensitivity
     from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
 
@@ -97,7 +98,8 @@ def _report(desk: Desk, run: RunRecord, *, as_json: bool) -> None:
         write_detail(desk, run)
         return
     say_scores(list_scores(desk.database, run.id))
-    for line in describe_maps(list_map_scores(desk.database, run.id)):
+    maps = describe_maps(list_map_scores(desk.database, run.id))
+    for line in (*maps, *describe_sensitivity(desk, run)):
         say(line)
     say(f"run {run.id} {run.state}: {run.name}")
     if run.failure_message:

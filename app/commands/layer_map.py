@@ -11,7 +11,10 @@ from app.commands.run_numbers import RunId
 
 Format = Annotated[
     str,
-    typer.Option("--format", help="bitdial (YAML) or qalof (QaLoF's JSON)."),
+    typer.Option(
+        "--format",
+        help="bitdial (YAML), qalof (QaLoF's JSON), or that of another program, as llama-cpp.",
+    ),
 ]
 Label = Annotated[
     str | None,
@@ -47,11 +50,11 @@ def layer_map(
     if output is None:
         say(text.rstrip("\n"))
         return
-    _write(output, text, force=force)
+    write_file(output, text, force=force)
     say(f"the layer map of run {run_id} is in {output}: {len(found.layers)} layers")
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def write_file(path: Path, text: str, *, force: bool) -> None:
     """Write a file; it appears complete or not at all.
 
     Raises:

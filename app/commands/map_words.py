@@ -24,13 +24,18 @@ def read_maps(
         SpecError: At the option, when a word cannot be read.
     """
     return [
-        *({"map": "uniform", "bits": bits} for bits in _read_widths("--widths", widths or "")),
+        *({"map": "uniform", "bits": bits} for bits in read_widths("--widths", widths or "")),
         *(_read_file(word) for word in files),
         *(_read_draw(word) for word in draws),
     ]
 
 
-def _read_widths(option: str, text: str) -> list[int]:
+def read_widths(option: str, text: str) -> list[int]:
+    """Read widths with commas between.
+
+    Raises:
+        SpecError: At the option, when a word is no number.
+    """
     words = text.replace(",", " ").split()
     wrong = next((word for word in words if not word.isdecimal()), None)
     if wrong is not None:
@@ -50,5 +55,5 @@ def _read_file(word: str) -> dict[str, Any]:
 
 def _read_draw(word: str) -> dict[str, Any]:
     widths, separator, scope = word.partition(":")
-    found: dict[str, Any] = {"map": "random", "widths": _read_widths("--random", widths)}
+    found: dict[str, Any] = {"map": "random", "widths": read_widths("--random", widths)}
     return {**found, "scope": scope} if separator else found

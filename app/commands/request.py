@@ -44,16 +44,26 @@ def read_request(
     Raises:
         SpecError: When a file cannot be read or there is nothing to run.
     """
-    rest = list(words)
-    source = rest.pop(0) if rest and _is_source(rest[0]) else None
-    if source is None and preset is None and not (rest or settings):
+    if preset is None and not (words or settings):
         raise SpecError.at("SPEC", "is missing; give a YAML file, - for stdin, or --preset rtn")
-    values = parse_yaml(read_source(source)) if source else {}
+    found = split_words(words)
+    values = found.values
     if preset is not None:
         values["preset"] = preset
     if layer_map is not None:
         values["quantizer"] = _give_widths(values.get("quantizer"), layer_map)
-    return Request(values, (*rest, *settings))
+    return Request(values, (*found.overrides, *settings))
+
+
+def split_words(words: Sequence[str]) -> Request:
+    """Read SPEC, where the first word is one, and take the others for KEY=VALUE.
+
+    Raises:
+        SpecError: When the file cannot be read.
+    """
+    rest = list(words)
+    source = rest.pop(0) if rest and _is_source(rest[0]) else None
+    return Request(parse_yaml(read_source(source)) if source else {}, tuple(rest))
 
 
 def read_source(source: str) -> str:

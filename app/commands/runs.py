@@ -41,11 +41,12 @@ def list_(
 
 @app.command()
 def show(run_id: RunId, *, as_json: AsJson = False) -> None:
-    """Show one run: where it stands, its scores, its ranks or maps, its spec."""
+    """Show one run: where it stands, its scores, its ranks, maps or layers, its spec."""
     from app.commands.opening import open_desk_here
     from app.commands.showing import print_run
     from app.commands.showing_maps import describe_maps
     from app.commands.showing_ranks import describe_ranks
+    from app.commands.showing_sensitivity import describe_sensitivity
     from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
     from tasks.store.runs import get_run
@@ -56,7 +57,8 @@ def show(run_id: RunId, *, as_json: AsJson = False) -> None:
             write_detail(desk, run)
         else:
             maps = describe_maps(list_map_scores(desk.database, run_id))
-            lines = (*maps, *describe_ranks(desk.database, run))
+            scored = describe_sensitivity(desk, run)
+            lines = (*maps, *scored, *describe_ranks(desk.database, run))
             print_run(run, list_scores(desk.database, run_id), lines=lines)
 
 
@@ -92,7 +94,7 @@ def delete(run_id: RunId, *, as_json: AsJson = False) -> None:
 
 
 def write_detail(desk: Desk, run: RunRecord) -> None:
-    """Print everything recorded about a run as JSON, with scores, candidates, maps and children."""
+    """Print everything recorded about a run as JSON, with scores of any kind and children."""
     from app.api.runs import read_detail
     from app.commands.showing import write_json
     from app.services import Services
@@ -100,12 +102,14 @@ def write_detail(desk: Desk, run: RunRecord) -> None:
     from tasks.store.map_scores import list_map_scores
     from tasks.store.measurements import list_scores
     from tasks.store.runs import list_children
+    from tasks.store.sensitivity_scores import list_scores as list_sensitivity
 
     reply = read_detail(run, Services(desk.settings, desk.database, desk))
     recorded = {
         "scores": list_scores(desk.database, run.id),
         "candidates": list_candidates(desk.database, run.id),
         "map_scores": list_map_scores(desk.database, run.id),
+        "sensitivity_scores": list_sensitivity(desk.database, run.id),
         "children": [_summarize(child) for child in list_children(desk.database, run.id)],
     }
     write_json(reply.model_dump(mode="json") | recorded)

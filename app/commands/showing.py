@@ -100,6 +100,14 @@ def say_estimate(estimate: Any) -> None:
         return
     bits = f"{estimate.effective_bits:.2f} bits per weight"
     say(f"\nsize:   {write_bytes(estimate.total_bytes)}, {bits}")
+    say_needs(estimate)
+
+
+def say_needs(estimate: Any) -> None:
+    """Print the memory and time that a request is expected to need."""
+    if estimate is None:
+        say("no estimate: the model's shapes are not known yet")
+        return
     say(f"memory: {write_bytes(estimate.peak_memory_bytes)} at the peak")
     say(f"time:   {write_seconds(estimate.seconds)}, from {estimate.basis}")
 

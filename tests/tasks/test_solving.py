@@ -136,12 +136,8 @@ def test_a_bad_request_is_one_sentence(
 ) -> None:
     """At its field, saying what would be accepted; a small budget with the smallest there is."""
     with pytest.raises(SpecError, match=words) as refused:
-        solve(desk, **{"run_id": run_id, "budget": "3.0"} | _rename(values))
+        solve_map(desk, read_request({"sensitivity": run_id, "budget": "3.0", **values}))
     assert len(refused.value.problems) == 1
-
-
-def _rename(values: dict[str, Any]) -> dict[str, Any]:
-    return {("run_id" if name == "sensitivity" else name): value for name, value in values.items()}
 
 
 def test_a_broken_run_is_used_as_far_as_it_came(desk: Desk) -> None:
@@ -182,7 +178,7 @@ def test_from_a_low_start_more_bits_are_a_gain(desk: Desk) -> None:
         for each in score()
         if each.bits > 2
     ]
-    method = {"method": {"method": "ablation"}}
+    method: dict[str, Any] = {"method": {"method": "ablation"}}
     run_id = make_scored(desk, scores, start_bits=2, widths=[8, 4, 3], **method)
     found = solve(desk, run_id, "3.0")
     assert found.prediction.value < 0

