@@ -16,9 +16,9 @@ from engine.allocation.choices import Ints, Table
 from engine.allocation.hull import Steps
 from engine.allocation.knapsack import grow, trace
 
-NUM_CHANGES = 40
+NUM_CHANGES = 24
 """Changes of single items that are combined: those that cost least at the corner's price."""
-MAX_STATES = 400
+MAX_STATES = 256
 """Combinations kept at once."""
 
 

@@ -10,6 +10,7 @@ optimizer step beside NNCF's: the command), `setting.py` (the work both sides do
 process of its own), `rank_search.py` with `rank_table.json` (searches for ranks against random
 search, on recorded evaluations), `loftq_init.py` with `peft_reference.py` (LoftQ beside PEFT's),
 `initialization.py` with `layer_mixes.py` (starts beside each other, untrained), `classifier.py` (an
-encoder trained at few bits), `web_import.py` (how long the web process takes to import). Start with
-`train_step.py`.
+encoder trained at few bits), `allocation.py` (scores to a layer map, beside scipy's MILP),
+`bit_map.py` (from a click to its paint in a browser), `web_import.py` (how long the web process
+takes to import). Start with `train_step.py`.
 """
