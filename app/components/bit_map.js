@@ -1,6 +1,7 @@
 // One bit map: loads it, puts its parts together, and keeps them telling the same. What is shown is the
 // stored map with the changes that still wait, under the budget being dragged and the stroke being
-// painted. Sets data-ready, data-saved and data-revision, which tests wait on.
+// painted. Sets data-ready, data-saved, data-preview and data-revision, which
+// tests wait on.
 const words = props.words;
 const root = element.querySelector('.bit-map');
 const mapId = new URLSearchParams(location.search).get('map');
@@ -8,6 +9,7 @@ const FLASH = 1600;
 
 function ready(view) {
   view.places = new Map(view.layers.map((layer, index) => [layer.name, index]));
+  orderColumns(view);
   const address = '/api/v1/bit-maps/' + view.id;
   const metric = view.sensitivity ? view.sensitivity.metric : '';
   const context = {
@@ -332,6 +334,7 @@ function ready(view) {
     if (document.activeElement !== context.nameBox && truth.name) context.nameBox.value = truth.name;
     detail.show();
     for (const part of [budget, ledger, checks, versions, rules]) part.show();
+    root.dataset.preview = context.preview ? String(context.preview.amount) : '';
   }
 
   function listen(target, event, act) {
@@ -357,7 +360,7 @@ function ready(view) {
     if (help.open && !help.contains(event.target)) help.open = false;
   });
   listen(window, 'pagehide', () => context.queue.flush());
-  listen(window, 'pageshow', (event) => { if (event.persisted) context.queue.poll(); });
+  listen(window, 'pageshow', (event) => { if (event.persisted) context.queue.resume(); });
   listen(window, 'beforeunload', (event) => {
     if (context.queue.isAway() && context.queue.numWaiting()) event.preventDefault();
   });

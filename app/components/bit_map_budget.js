@@ -2,7 +2,7 @@
 // storing, one question at a time and the newest wins; letting go is one change of the map.
 const UNITS = ['bits', 'mib', 'model-mib', 'percent'];
 const REMEMBERED_UNIT = 'bitdial-budget-unit';
-const NUM_SLIDER_STEPS = 400;
+const NUM_SLIDER_STEPS = 300;
 
 function buildBudget(context) {
   const { view } = context;
@@ -78,11 +78,29 @@ function buildBudget(context) {
     show();
   }
 
+  // Steps are round numbers, so the ends of the slider lie a little beyond what is possible.
+  function chosen() {
+    const { low, high } = bounds();
+    return Number(Math.min(Math.max(Number(slider.value), low), high).toFixed(4));
+  }
+
   function drag() {
     isDragging = true;
-    box.value = write(Number(slider.value));
-    wanted = Number(slider.value);
+    wanted = chosen();
+    box.value = write(wanted);
+    slider.style.setProperty('--share', share() + '%');
     ask();
+  }
+
+  function share() {
+    const [low, high] = [Number(slider.min), Number(slider.max)];
+    return (100 * (Number(slider.value) - low)) / (high - low || 1);
+  }
+
+  function findStep(span) {
+    const raw = span / NUM_SLIDER_STEPS || 0.01;
+    const power = 10 ** Math.floor(Math.log10(raw));
+    return power * [1, 2, 5, 10].find((step) => step * power >= raw * 0.999);
   }
 
   async function ask() {
@@ -111,7 +129,7 @@ function buildBudget(context) {
 
   function release() {
     if (!isDragging) drag();
-    commit(Number(slider.value));
+    commit(chosen());
   }
 
   function typed() {
@@ -156,15 +174,16 @@ function buildBudget(context) {
   function show() {
     const { low, high } = bounds();
     const amount = present();
-    slider.min = String(low);
-    slider.max = String(high);
-    slider.step = String(Math.max((high - low) / NUM_SLIDER_STEPS, 10 ** -decimals(high)));
+    const step = findStep(high - low);
+    slider.step = String(Number(step.toPrecision(6)));
+    slider.min = String(Number((Math.floor(low / step + 1e-6) * step).toPrecision(9)));
+    slider.max = String(Number((Math.ceil(high / step - 1e-6) * step).toPrecision(9)));
     if (!isDragging && committing === null) {
       slider.value = String(amount);
       if (document.activeElement !== box || box.value === '') box.value = write(amount);
     }
-    slider.style.setProperty('--share', (100 * (Number(slider.value) - low)) / (high - low || 1) + '%');
-    slider.setAttribute('aria-valuetext', write(Number(slider.value)) + ' ' + told[unit]);
+    slider.style.setProperty('--share', share() + '%');
+    slider.setAttribute('aria-valuetext', write(chosen()) + ' ' + told[unit]);
     const short = ' ' + told[unit + '_short'];
     smallest.textContent = fill(told.smallest, { value: write(low) + short });
     largest.textContent = fill(told.largest, { value: write(high) + short });

@@ -9,12 +9,13 @@ function makeShape(tag, properties, ...children) {
   return node;
 }
 
+// The axes leave out the mark that moves, so that they stand still while it does.
 function buildAxes(frontier, marks) {
   const all = [...frontier.effective_bits, ...marks.map((mark) => mark.bits)];
   const low = Math.min(...all);
   const high = Math.max(...all, low + 0.01);
   const losses = [...frontier.loss, ...marks.flatMap((mark) => [mark.loss, mark.low, mark.high])]
-    .filter((value) => value > 0);
+    .filter((value) => value !== null && value > 0);
   const most = Math.max(...losses, 1e-9);
   const least = Math.max(Math.min(...losses, most), most * 1e-5);
   const span = Math.log10(most / least) || 1;
@@ -54,14 +55,27 @@ function writePower(power) {
     : '10' + [...String(power)].map((sign) => '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'['-0123456789'.indexOf(sign)]).join('');
 }
 
-// marks: {bits, loss, low, high, kind: 'here' | 'measured', label}
+// marks: {bits, loss, low, high, kind: 'here' | 'measured', label}. Scale and curve are drawn once for
+// a frontier and what was measured; the marks each time.
 function drawCurve(svg, frontier, marks, words_) {
-  const known = marks.filter((mark) => mark.loss !== null && mark.loss !== undefined);
-  const axes = buildAxes(frontier, known);
-  const path = frontier.effective_bits.map((bits, place) =>
-    (place ? 'L' : 'M') + axes.x(bits).toFixed(1) + ' ' + axes.y(frontier.loss[place]).toFixed(1));
-  const nodes = [...drawScale(axes, words_), makeShape('path', { d: path.join(''), class: 'front' })];
-  for (const mark of known) {
+  const measured = marks.filter((mark) => mark.kind === 'measured');
+  const signature = JSON.stringify(measured);
+  if (svg.drawn !== frontier || svg.dataset.measured !== signature) {
+    svg.drawn = frontier;
+    svg.dataset.measured = signature;
+    svg.axes = buildAxes(frontier, measured);
+    const path = frontier.effective_bits.map((bits, place) => (place ? 'L' : 'M')
+      + svg.axes.x(bits).toFixed(1) + ' ' + svg.axes.y(frontier.loss[place]).toFixed(1));
+    svg.replaceChildren(...drawScale(svg.axes, words_),
+      makeShape('path', { d: path.join(''), class: 'front' }), makeShape('g', { class: 'marks' }));
+  }
+  drawMarks(svg.lastChild, marks, svg.axes);
+  return svg.axes;
+}
+
+function drawMarks(group, marks, axes) {
+  const nodes = [];
+  for (const mark of marks) {
     const x = axes.x(mark.bits);
     const y = axes.y(mark.loss);
     if (mark.low !== null && mark.high !== null && mark.low !== undefined) {
@@ -75,8 +89,7 @@ function drawCurve(svg, frontier, marks, words_) {
     shape.append(makeShape('title', {}, mark.label));
     nodes.push(shape);
   }
-  svg.replaceChildren(...nodes);
-  return axes;
+  group.replaceChildren(...nodes);
 }
 
 // Which effective bits a click on the drawing means.

@@ -3,6 +3,7 @@
 const RETRY_FIRST = 400;
 const RETRY_LAST = 5000;
 const MOST_WAITING = 24;
+const CLIENT = 'bitdial-client';
 
 // Shell wildcards over the whole name, as the server reads them.
 function readPattern(pattern) {
@@ -44,6 +45,7 @@ function isWithin(state, index, bits) {
 }
 
 function applyEdit(view, state, edit) {
+  if (edit.edit === 'fuse') return { ...state, fused: edit.fused };
   if (!['set', 'pin', 'unpin'].includes(edit.edit)) return state;
   const named = edit.pattern ? findMatching(view, edit.pattern)
     : (edit.layers || []).map((name) => view.places.get(name)).filter((index) => index !== undefined);
@@ -70,10 +72,18 @@ function isRepeatable(request) {
   return request.edits.every((edit) => edit.edit !== 'undo' && edit.edit !== 'redo');
 }
 
+// The word by which the server tells tabs apart. A reload keeps it, so that one's own steps can still
+// be undone; a copied tab gets another, because while a tab is open the word is stored nowhere.
+function takeClient() {
+  const kept = sessionStorage.getItem(CLIENT);
+  sessionStorage.removeItem(CLIENT);
+  return kept || Math.random().toString(36).slice(2, 12);
+}
+
 // hooks: changed() after everything, answered(request, before, after), refused(sentence), and
 // others(before, after) when somebody else changed the map.
 function openQueue(view, address, hooks) {
-  const client = Math.random().toString(36).slice(2, 12);
+  const client = takeClient();
   let truth = view.state;
   let inFlight = null;
   let waiting = [];
@@ -182,11 +192,18 @@ function openQueue(view, address, hooks) {
 
   // The page goes away: what still waits is handed to the browser, which sends it on its own.
   function flush() {
+    sessionStorage.setItem(CLIENT, client);
     if (!waiting.length) return;
     const edits = waiting.flatMap((request) => request.edits);
     const revision = waiting[0].revision;
     waiting = [];
     post({ revision, edits });
+  }
+
+  // The page came back as it was left; in between others may have changed the map.
+  function resume() {
+    sessionStorage.removeItem(CLIENT);
+    poll();
   }
 
   function retryNow() {
@@ -195,7 +212,7 @@ function openQueue(view, address, hooks) {
   }
 
   return {
-    add, shown, poll, flush, retryNow,
+    add, shown, poll, flush, resume, retryNow,
     truth: () => truth,
     take: (news) => { if (news.revision >= truth.revision) truth = news; hooks.changed(); },
     numWaiting: () => waiting.length + (inFlight ? 1 : 0),

@@ -2,6 +2,20 @@
 // what they show has changed. The map that is shown is `context.shown()`.
 const NUM_STEPS = Object.keys(props.colors.steps).length;
 
+// As a block computes them; checkpoints list them at will.
+const USUAL_KINDS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+
+function orderColumns(view) {
+  const placeOf = (kind) => {
+    const place = USUAL_KINDS.indexOf(kind.split(' ').pop().split('.').pop());
+    return place < 0 ? USUAL_KINDS.length : place;
+  };
+  const kinds = new Map(view.layers.map((layer) => [layer.column, layer.kind]));
+  const columns = [...kinds.keys()].sort((one, other) =>
+    placeOf(kinds.get(one)) - placeOf(kinds.get(other)) || one - other);
+  for (const layer of view.layers) layer.column = columns.indexOf(layer.column);
+}
+
 function setColors(root) {
   for (const [bits, [ground, ink]] of Object.entries(props.colors.bits)) {
     root.style.setProperty('--w' + bits, ground);

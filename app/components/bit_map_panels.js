@@ -45,14 +45,17 @@ function buildVersions(context) {
 
   async function save() {
     if (!name.value.trim()) { name.focus(); return; }
-    if (await context.ask('/versions', { name: name.value.trim() })) {
+    const news = await context.ask('/versions', { name: name.value.trim() });
+    if (news) {
       name.value = '';
-      context.reload();
+      context.queue.take(news);
     }
   }
 
   async function compare() {
-    const query = new URLSearchParams({ from: from.value, to: to.value });
+    const query = new URLSearchParams();
+    if (from.value) query.set('from', from.value);
+    if (to.value) query.set('to', to.value);
     const news = await context.ask('/difference?' + query, null);
     if (!news) return;
     const sum = Object.values(news.ledger).reduce((all, bytes) => all + bytes, 0);
@@ -89,7 +92,7 @@ function buildVersions(context) {
       }, version.name))];
     for (const [select, isLast] of [[from, false], [to, true]]) {
       const chosen = select.value;
-      const hadAny = select.options.length > 0;
+      const hadAny = select.options.length > 1;
       select.replaceChildren(...options(isLast));
       if (hadAny && [...select.options].some((option) => option.value === chosen)) {
         select.value = chosen;
@@ -160,7 +163,7 @@ function buildRules(context) {
 
   function show() {
     const state = context.queue.truth();
-    fuse.checked = state.fused;
+    fuse.checked = context.shown().fused;
     refill(now, [state.least, state.most, state.pinned], () => {
       const limited = [...new Set([...Object.keys(state.least), ...Object.keys(state.most)])]
         .map(Number).sort((one, other) => one - other);

@@ -103,6 +103,8 @@ def test_edits_change_what_they_name(page: Page) -> None:
 
 
 QUEUE = """
+Object.defineProperty(globalThis, 'sessionStorage', { value: {
+  getItem: () => null, removeItem() {}, setItem() {} } });
 const sent = [];
 const answers = [];
 globalThis.fetch = (address, options) => new Promise((resolve, reject) => {
