@@ -82,6 +82,8 @@ def _solve_milp(table: Table, limit_bits: int) -> tuple[Ints, float]:
     if result.x is None:
         raise RuntimeError(f"the MILP solver found nothing: {result.message}")
     choices = result.x.reshape(num_items, num_choices).argmax(axis=1)
+    if table.stored_bits[np.arange(num_items), choices].sum() > limit_bits:
+        raise RuntimeError("the MILP solver went over the budget, by its tolerance")
     scale = float(np.abs(table.losses).max()) or 1.0
     return choices, float(result.mip_dual_bound) * scale
 
