@@ -21,7 +21,7 @@ from engine.allocation.fusion import list_fusion_groups
 from engine.allocation.ledger import Ledger, write_ledger
 from engine.allocation.stored import stored_bits
 from engine.errors import SpecError
-from engine.layer_maps.layer_map import LayerMap
+from engine.layer_maps.layer_map import LayerMap, Rounding
 from engine.models.shapes import LayerShape
 from engine.specs.layer_bits import LayerBits, list_named
 from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
@@ -111,7 +111,7 @@ def solve_map(desk: Desk, request: SolveRequest) -> SolvedMap:
         solution=solution,
         ledger=ledger,
         prediction=_predict(desk, scores, solution),
-        layer_map=LayerMap(layers, scores.spec.model.source),
+        layer_map=LayerMap(layers, scores.spec.model.source, _describe_rounding(quantizer)),
     )
 
 
@@ -226,6 +226,11 @@ def _find_bounds(field: str, bounds: Bounds, scores: ScoreTable) -> dict[str, in
             raise SpecError.at(field, f"run {scores.run.id} has no layer {pattern[:80]!r}; {hint}")
         found |= dict.fromkeys(named, bits)
     return found
+
+
+def _describe_rounding(quantizer: WeightQuantizer) -> Rounding:
+    """Return the scales a map is made for, where a format asks for them."""
+    return Rounding(quantizer.shared_weights, is_symmetric=not quantizer.has_zero_points)
 
 
 def _count_others(scores: ScoreTable, quantizer: WeightQuantizer) -> int:

@@ -57,7 +57,8 @@ class DurationEstimate:
     Attributes:
         parts: Seconds of "load", "teach", "initialize", "train", "evaluate" and, where asked,
             "benchmarks", "sensitivity" and "range-test"; of an evaluation of maps all that is
-            measured is "maps", of a sensitivity run "sensitivity".
+            measured is "maps", of a sensitivity run
+            "sensitivity", after "facts" of the layers.
         factor: The true time is expected within total / factor and total × factor.
         basis: What the numbers rest on, as a sentence.
     """
@@ -128,9 +129,14 @@ def _estimate_scoring(
     """Predict the stages of a sensitivity run: the rule of thumb, corrected by its like."""
     work = count_workload(spec, rows=speed.rows)
     rounding = _rounding_seconds(list_quantized(spec, shapes), speed)
+    flops = FLOPS_PER_GPU if speed.device == "cuda" else FLOPS_PER_CORE * speed.num_cores
+    num_multiplied = sum(layer.num_weights for layer in shapes.layers if not layer.is_embedding)
+    forward = speed.evaluate_tokens_per_second or flops / (2 * num_multiplied)
     parts = {
         "load": speed.load_seconds or _load_seconds(shapes),
-        "initialize": 0.0 if spec.starts_unrounded else rounding,
+        "teach": work.teach_tokens / forward,
+        "initialize": (len(spec.widths) + 1) * rounding,
+        "facts": len(spec.widths) * rounding,
         "sensitivity": time_scoring(spec, shapes, speed) * (speed.scoring_factor or 1.0),
     }
     factor, basis = FACTOR_RULE_OF_THUMB, "a rule of thumb; no run by this method here yet"

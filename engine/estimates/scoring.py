@@ -21,8 +21,6 @@ from engine.specs.sensitivity import GradientMethod, OutputErrorMethod, WeightEr
 FLOAT32_BYTES = 4
 GRADIENT_PASSES = 4
 """Forward, back, and the gradient of every weight, squared."""
-FACT_ROUNDINGS = 1
-"""Every weight is rounded to every width once more for what is told of the layers."""
 
 
 def list_scored(spec: SensitivitySpec, shapes: ModelShapes) -> tuple[Pair, ...]:
@@ -73,7 +71,7 @@ def scoring_seconds(
         rounding: Seconds to round all weights once.
         asked_seconds: Seconds to ask the tasks once, where units are measured on tasks.
     """
-    seconds = (1 + FACT_ROUNDINGS) * len(spec.widths) * rounding
+    seconds = len(spec.widths) * rounding
     if asks_tasks(spec):
         return seconds + (1 + len(list_scored(spec, shapes))) * asked_seconds
     seconds += count_passes(spec, shapes) * count_calibration(spec) / forward

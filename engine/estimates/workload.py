@@ -26,6 +26,7 @@ from engine.estimates.widths import (
     trains_through_rounding,
 )
 from engine.specs import (
+    Ablation,
     DataAware,
     DataSpec,
     ExperimentSpec,
@@ -141,7 +142,7 @@ def _count_scoring(spec: SensitivitySpec, rows: RowCounts) -> Workload:
         asked_tokens=0,
         trial_tokens=0,
         roundings=0,
-        teach_tokens=0,
+        teach_tokens=count_calibration(spec) if isinstance(spec.method, Ablation) else 0,
         sensitivity_tokens=count_calibration(spec),
         calibration_tokens=0,
         evaluate_tokens=0,
