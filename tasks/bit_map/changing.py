@@ -25,7 +25,7 @@ from tasks.bit_map.solving import find_frontier, place_widths, solve
 from tasks.bit_map.versions import Versions
 from tasks.desk import Desk
 from tasks.store.bit_map_versions import list_versions
-from tasks.store.bit_maps import OpenMap, changing_map, get_snapshot
+from tasks.store.bit_maps import OpenMap, changing_map, get_map, get_snapshot
 
 SHARED = {-1: "undone", 1: "redone"}
 
@@ -53,14 +53,17 @@ def change_map(desk: Desk, map_id: int, values: Mapping[str, Any]) -> str:
         MapNotFound: When there is no such map.
         SpecError: At the field that cannot be; then nothing of the request is done.
     """
-    snapshot = get_snapshot(desk.database, map_id)
-    ground = build_ground(snapshot.map.spec, snapshot.map.shapes)
-    versions = Versions(list_versions(desk.database, map_id))
-    request = read_request(values, Sources(ground, versions))
+    record = get_map(desk.database, map_id)
+    ground = build_ground(record.spec, record.shapes)
+
+    def load_versions() -> Versions:
+        return Versions(list_versions(desk.database, map_id))
+
+    request = read_request(values, Sources(ground, load_versions))
     scored: Scored | Unscored = Unscored("")
     if any(isinstance(edit, Solve) for edit in request.edits):
-        scored = find_scored(desk, snapshot.map)
-        _warm(scored, read_content(snapshot.state.content))
+        scored = find_scored(desk, record)
+        _warm(scored, read_content(get_snapshot(desk.database, map_id).state.content))
     with changing_map(desk.database, map_id) as opened:
         return _carry_out(opened, request, ground, scored)
 

@@ -52,10 +52,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Sources:
-    """What edits refer to: the layers, and the versions there are."""
+    """What edits refer to: the layers, and the versions, looked up where an edit names one."""
 
     ground: Ground
-    versions: Versions
+    load_versions: Callable[[], Versions]
 
 
 def read_request(values: Mapping[str, Any], sources: Sources) -> Request:
@@ -144,7 +144,7 @@ def _read_solve(values: dict[str, Any], at: str, sources: Sources) -> Edit:
 
 def _read_restore(values: dict[str, Any], at: str, sources: Sources) -> Edit:
     number = read_whole(values.get("version"), f"{at}version", lowest=1)
-    return Restore(number, sources.versions.get(number, f"{at}version"))
+    return Restore(number, sources.load_versions().get(number, f"{at}version"))
 
 
 def _read_import(values: dict[str, Any], at: str, sources: Sources) -> Edit:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isnan
 
 import numpy as np
 
@@ -83,7 +84,10 @@ def _list_free(bounds: Mapping[int, int], kept: Mapping[int, int]) -> _Bounds:
 def _build(scored: Scored, key: _Key) -> Frontier:
     ground = scored.ground
     kept = dict(key.kept)
-    choices = [_list_choices(scored, place, kept.get(place)) for place in range(ground.num_layers)]
+    choices = [
+        _list_choices(scored, place, (COLUMN[kept[place]],)) if place in kept else free
+        for place, free in enumerate(_list_free_choices(scored))
+    ]
     groups = [tuple(each for each in group if each not in kept) for group in scored.groups]
     groups += ground.groups if key.fused else ()
     limits = Limits(
@@ -94,16 +98,25 @@ def _build(scored: Scored, key: _Key) -> Frontier:
     return build_frontier(build_table(choices, limits))
 
 
-def _list_choices(scored: Scored, place: int, kept: int | None) -> LayerChoices:
-    """Return the widths a layer can be given: the scored ones, or the one it keeps."""
-    columns = np.flatnonzero(scored.known[place]) if kept is None else np.array([COLUMN[kept]])
+@lru_cache(maxsize=32)
+def _list_free_choices(scored: Scored) -> tuple[LayerChoices, ...]:
+    """Return the scored widths of every layer; of one without a score none."""
+    return tuple(
+        _list_choices(scored, place, tuple(np.flatnonzero(known).tolist()))
+        for place, known in enumerate(scored.known)
+    )
+
+
+def _list_choices(scored: Scored, place: int, columns: tuple[int, ...]) -> LayerChoices:
+    """Return some widths of a layer, by their columns; what nobody scored counts as no loss."""
     layer = scored.ground.layers[place]
-    losses = np.nan_to_num(scored.values[place, columns], nan=0.0)
-    stored = 8 * scored.ground.parts[:, place, columns].sum(axis=0)
+    picked = list(columns)
+    losses = scored.values[place, picked].tolist()
+    stored = scored.ground.parts[:, place, picked].sum(axis=0).tolist()
     return LayerChoices(
         name=layer.name,
         num_weights=layer.num_weights,
-        widths=tuple(WIDTHS[column] for column in columns.tolist()),
-        losses=tuple(losses.tolist()),
-        stored_bits=tuple(stored.tolist()),
+        widths=tuple(WIDTHS[column] for column in columns),
+        losses=tuple(0.0 if isnan(loss) else loss for loss in losses),
+        stored_bits=tuple(8 * size for size in stored),
     )

@@ -76,6 +76,8 @@ def list_measured(
 
 def _read(session: Session, query: Select[BitMapCheck, str, str]) -> tuple[CheckRecord, ...]:
     rows = session.execute(query.order_by(BitMapCheck.run_id)).all()
+    if not rows:
+        return ()
     scores = _read_scores(session, [check.run_id for check, *_ in rows])
     baselines = _read_baselines(session, {key for *_, key in rows})
     return tuple(

@@ -24,6 +24,7 @@ from tasks.store.database import Database
 from tasks.store.records import to_record
 
 MAX_STATES = 500
+"""How many states are kept; twice as many while nothing but undo and redo goes through them."""
 OPENED_BY = ""
 """The client of a map's first state, which is nobody's edit."""
 
@@ -135,7 +136,7 @@ class OpenMap:
         )
         self._session.add(state)
         self._session.flush()
-        too_old = row.revision - MAX_STATES
+        too_old = row.revision - (MAX_STATES if is_step else 2 * MAX_STATES)
         if too_old > 0:
             where = (BitMapState.map_id == row.id, BitMapState.revision <= too_old)
             self._session.execute(delete(BitMapState).where(*where))
