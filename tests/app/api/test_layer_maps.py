@@ -35,7 +35,7 @@ def test_what_cannot_be_told_is_refused(client: TestClient, filled: Filled, run_
     for address, status, words in (
         ("9999/layer-map", 404, "there is no run 9999"),
         (f"{baseline}/layer-map", 409, "leaves its model at 16 bits"),
-        (f"{run_id}/layer-map?format=gguf", 422, "'bitdial', 'qalof', 'llama-cpp' or 'compressed-tensors'"),
+        (f"{run_id}/layer-map?format=gguf", 422, "'llama-cpp' or 'compressed-tensors'"),
         (f"{run_id}/layer-map?map=a", 422, f"run {run_id} has one layer map"),
         (f"{run_id}/layer-map?format=qalof", 422, "inputs or a cache of another width"),
     ):
