@@ -65,26 +65,30 @@ def ablate(
     Raises:
         ModelError: When what the model computes is not a number.
     """
-    runner = _Runner(model, text, listener, reuse=reuse)
+    meter = PairMeter(model, text, listener, reuse=reuse)
     known = set(done)
-    left = [pair for pair in runner.sort(pairs) if tuple(pair) not in known]
+    left = [pair for pair in meter.sort(pairs) if tuple(pair) not in known]
     progress(len(pairs) - len(left), len(pairs))
     if not left:
         return
     model.start.apply()
     model.start.hold()
     try:
-        runner.prepare()
+        meter.prepare()
         for count, pair in enumerate(left, start=len(pairs) - len(left) + 1):
-            for score in runner.measure(pair):
+            for score in meter.measure(pair):
                 listener(score)
             progress(count, len(pairs))
     finally:
         model.start.release()
 
 
-class _Runner:
-    """Measures pairs one by one."""
+class PairMeter:
+    """Measures pairs one by one, while the weights of the start map are held.
+
+    What is kept of the blocks before a switched one moves along, so pairs come in the order of
+    `sort`.
+    """
 
     def __init__(
         self, model: ScoredModel, text: CalibrationText, listener: Listener, *, reuse: bool
@@ -114,11 +118,15 @@ class _Runner:
         if self._reuses:
             self._reuses = self._can_reuse()
 
+    def approach(self, pair: Pair) -> None:
+        """Keep what the blocks before a unit put out; nothing to do where that is kept already."""
+        if self._reuses:
+            self._prefix.move(self._places[pair.unit].first, self._tokens)
+
     def measure(self, pair: Pair) -> Iterator[SensitivityScored]:
         """Yield the scores of a unit at a width."""
+        self.approach(pair)
         place = self._places[pair.unit]
-        if self._reuses:
-            self._prefix.move(place.first, self._tokens)
         with self._model.start.switched(self._model.units[pair.unit], pair.bits):
             losses = self._run(place)
         _check_finite(losses, f"the model with {pair.unit} at {pair.bits} bits")
