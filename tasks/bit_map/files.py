@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from engine.errors import SpecError
 from engine.layer_maps.layer_map import FormatName, LayerMap
 from engine.layer_maps.reading import read_map, write_map
+from engine.spec_map import find_rounding
 from engine.specs.layer_bits import LayerBits, find_bits, list_named
 from tasks.bit_map.content import Content
 from tasks.bit_map.ground import Ground
@@ -72,4 +73,4 @@ def build_layer_map(content: Content, ground: Ground) -> LayerMap:
     layers = {
         name: LayerBits(bits) for name, bits in zip(ground.names, content.widths, strict=True)
     }
-    return LayerMap(layers, ground.spec.model.source)
+    return LayerMap(layers, ground.spec.model.source, find_rounding(ground.quantizer))

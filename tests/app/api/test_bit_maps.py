@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from engine.events import ScoreMeasured
+from engine.layer_maps.catalogue import FORMATS
 from engine.specs import PRESETS, resolve
 from tasks.lease import claim_run
 from tasks.prediction import list_misfits, load_shapes
@@ -277,14 +278,16 @@ def test_versions_differ_by_layer(client: TestClient, opened: dict[str, Any]) ->
 
 
 def test_files_go_out_and_come_back(client: TestClient, opened: dict[str, Any]) -> None:
-    """Either format holds every width; another model's map is refused in one sentence."""
+    """Every format holds every width; another model's map is refused in one sentence."""
     solved = edit(client, solve(3.0)).json()["bits"]
-    for number, form in enumerate(("bitdial", "qalof")):
+    for number, form in enumerate(FORMATS):
         text = client.get(f"{ADDRESS}/1/file", params={"format": form}).text
         revision = 2 + 2 * number
         edit(client, {"edit": "set", "pattern": "*", "bits": 4}, revision=revision)
         back = edit(client, {"edit": "import", "text": text}, revision=revision + 1).json()
         assert back["bits"] == solved
+    packed = client.get(f"{ADDRESS}/1/file", params={"format": "compressed-tensors"}).json()
+    assert packed["config_groups"]["group_0"]["weights"]["group_size"] == 64
     other = "format: bitdial-layer-map-1\nmodel: org/other\nlayers: {h.0.c_attn: 4}\n"
     reply = edit(client, {"edit": "import", "text": other, "name": "other.yaml"}, revision=2)
     (problem,) = reply.json()["problems"]
