@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.components.header import build_header
+from app.pages.layer import build as build_layer
 from app.pages.layers import build as build_layers
 from app.pages.leaderboard import build as build_leaderboard
 from app.pages.new_experiment import build as build_new_experiment
@@ -44,6 +45,7 @@ PAGES: tuple[Page, ...] = (
     Page("Runs", "/runs", build_runs),
     Page("Layers", "/layers", build_layers),
     Page("Run", "/run", build_run, listed=False),
+    Page("Layer", "/layer", build_layer, listed=False),
     Page("Measure sensitivity", "/sensitivity", build_new_sensitivity, listed=False),
 )
 

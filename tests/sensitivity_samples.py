@@ -25,6 +25,8 @@ from engine.sensitivity.layer_facts import (
 from engine.sensitivity.units import list_units
 from engine.specs import resolve
 from tasks import submit
+from tasks.bit_map.checking import verify
+from tasks.bit_map.opening import open_map
 from tasks.sensitivities import submit_sensitivity
 from tasks.submit import Desk
 from tests.store_samples import carry_out, open_events, size_of
@@ -61,6 +63,8 @@ class SensitivitySamples:
         blocks: Finished, by block, with two metrics.
         trained: A finished training run at 4 bits.
         trained_scores: The finished sensitivity run of that one.
+        opened: The bit map with the scores of `gradient`.
+        verified: The queued run that measures this map.
     """
 
     gradient: int
@@ -72,6 +76,8 @@ class SensitivitySamples:
     blocks: int
     trained: int
     trained_scores: int
+    opened: int
+    verified: int
 
 
 def add_sensitivity_runs(desk: Desk) -> SensitivitySamples:
@@ -80,8 +86,10 @@ def add_sensitivity_runs(desk: Desk) -> SensitivitySamples:
     carry_out(desk, trained, [*open_events(), size_of(4)])
     ablation = {"method": {"method": "ablation"}, "widths": [4, 2]}
     short = {"method": {"method": "ablation"}, "widths": [2]}
+    gradient = _score(desk, {}, ALL_WIDTHS)
+    opened = open_map(desk, {"sensitivity": gradient, "name": "first map"}).record.id
     return SensitivitySamples(
-        gradient=_score(desk, {}, ALL_WIDTHS),
+        gradient=gradient,
         ablation=_score(desk, ablation, (4, 2), is_exact=True),
         running=_score(desk, ablation, (2,), is_exact=True, most=140, ending=None),
         failed=_score(desk, {"widths": [4, 2], "seed": 7}, (2,), most=77, ending="failed"),
@@ -92,6 +100,8 @@ def add_sensitivity_runs(desk: Desk) -> SensitivitySamples:
         trained=trained,
         trained_scores=_score(desk, {"parent": trained, "widths": [4, 2]}, (4, 2)),
         waiting=submit_sensitivity(desk, {**short, "name": "waits"}).id,
+        opened=opened,
+        verified=verify(desk, opened),
     )
 
 

@@ -10,9 +10,9 @@ cost),
 `run_table.py` (queue and history), `leaderboard_table.py` (finished runs), `run_header.py` (state
 and stages of a run), `facts.py` (sections of facts), `log_view.py` (a run's log),
 `table_twin.py` (a figure's numbers), `sortable_table.py` (numbers sorted by any column),
-`map_opener.py` (makes a bit map of a run), `candidate_table.py` and `candidate_view.py` (what a
-rank search evaluated, and one configuration of it).
-`bit_map.py` (the grid of a bit map and all beside it) and `bit_map_list.py` (which bit maps there
-are, and new ones).
+`layer_header.py` (a layer and those beside it), `map_opener.py` (makes a bit map of a run),
+`candidate_table.py` and `candidate_view.py` (what a rank search evaluated, and one configuration of
+it), `bit_map.py` (the grid of a bit map and all beside it) and `bit_map_list.py` (which bit maps
+there are, and new ones).
 Templates are static; data reaches the page through `value` and is set with `textContent`.
 """

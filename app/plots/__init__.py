@@ -7,7 +7,8 @@ often training used each rank), `rank_map.py` (the rank of every layer), `initia
 `layer_map.py` (where layers stand in such maps), `candidates.py` (what a rank search evaluated),
 `map_curve.py` (a score of one model against the bits of its layer maps) with `map_points.py` (what
 it shows), `sensitivity_scores.py` (what a sensitivity run scored) with `sensitivity_map.py` (every
-layer), `sensitivity_bars.py` (every block or kind) and `sensitivity_agreement.py` (two runs).
+layer), `sensitivity_bars.py` (every block or kind) and `sensitivity_agreement.py` (two runs),
+`layer_figures.py` (one layer).
 Plotly is not imported: the browser draws. Colors come from `app.theme`, sentences from `app.text`,
 the points no other beats from `engine.search.pareto`.
 """

@@ -10,6 +10,7 @@ a run), `run_header.py`, `run_facts.py` and `spec_section.py` (what the Run page
 `search_offer.py` (what a search may choose on), `width_offer.py` (which other widths to measure),
 `map_table.py` (scores of layer maps), `candidates.py` (what a rank search evaluated),
 `lineage.py` (what a run builds on, and what builds on it), `score_section.py` (its scores),
-`sensitivity_facts.py` and `sensitivity_table.py` (what is said of sensitivity runs), `sortable.py`
-(tables that can be sorted), `metrics.py` (what metrics are called). Start with `leaderboard.py`.
+`layer_facts.py` (what is said of a layer), `sensitivity_facts.py` and `sensitivity_table.py` (what
+is said of sensitivity runs), `sortable.py` (tables that can be sorted), `metrics.py` (what metrics
+are called). Start with `leaderboard.py`.
 """

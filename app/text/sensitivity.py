@@ -102,20 +102,19 @@ MEASURE = "Measure sensitivity"
 MEASURE_NOTE = "Which layers of this run's model need their bits most."
 
 # a layer's page
-LAYER_TITLE = "Layer"
 NO_LAYER = "No layer is chosen"
 NO_LAYER_HINT = "The address of a layer ends in ?run=, a run's number, &name= and the layer's name."
 UNKNOWN_LAYER = "Run {id} has no layer {name}"
-UNKNOWN_LAYER_HINT = "Its page lists the layers it knows."
+UNKNOWN_LAYER_HINT = "A layer goes by its whole name, such as model.layers.0.mlp.up_proj."
 NO_RUN_HINT = "The address of a layer names its run as ?run= and a number."
 TO_RUN = "Run {id}"
-TO_MAP = "Bit map {id}"
 HEAD: Final[dict[str, str]] = {
     "crumbs": "Where this layer stands",
     "previous": "Previous layer",
     "next": "Next layer",
     "keys": "← and → go to the layers beside it.",
     "runs": "Runs",
+    "loading": "Reading the layer …",
 }
 PLACE = "{kind}, block {block}"
 OUTSIDE = "outside the blocks"
@@ -145,7 +144,9 @@ WIDTH_COLUMN = "Bits"
 SCORES = "Score by width"
 SCORES_NOTE = "What is lost with this layer alone at each width, as every sensitivity run found it."
 SCORES_LABEL = "Scores of the layer by width in {count} runs"
+RUN_COLUMN = "Run"
 SCORES_EMPTY = "No sensitivity run has scored this layer yet."
+LINE = "{method}, run {id}"
 SCORES_IN_UNIT = "as part of {unit}"
 HISTORY = "In the runs of this model"
 HISTORY_COLUMNS = ("Run", "Width", "Score")

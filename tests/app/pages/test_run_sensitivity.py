@@ -276,7 +276,12 @@ def test_a_sensitivity_run_says_what_it_does(
     assert "The model as it is" in said
     assert "32 windows of 256 tokens, python-docs train" in said
     assert "Effective bits" not in str(sections["estimates"])
-    assert sections["bit-maps"]["empty"] == text.MAPS_OF_RUN_EMPTY
+    made = str(sections["bit-maps"]["rows"])
+    assert f"/layers?map={samples.opened}" in made
+    assert f"/run?id={samples.verified}" in made
+    other = get(services, samples.blocks)
+    made_of_other = {each["id"]: each for each in read_facts(services, other, ())["sections"]}
+    assert not made_of_other["bit-maps"]["rows"]
 
 
 def test_a_trained_run_leads_to_its_sensitivity(
