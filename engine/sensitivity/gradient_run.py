@@ -119,7 +119,7 @@ class _State:
 
     text: GradientText
     last: float = field(default_factory=time.monotonic)
-    between: float = SECONDS_BETWEEN
+    least: float = 0.0
 
     def find(self, fisher: Fisher) -> None:
         """Go on from the file where it is there, whole, and of the same text and model."""
@@ -135,9 +135,9 @@ class _State:
     def save_sometimes(self, fisher: Fisher) -> None:
         """Write the file when it is time."""
         began = time.monotonic()
-        if began - self.last < self.between:
+        if began - self.last < max(SECONDS_BETWEEN, self.least):
             return
         metadata = {"format": FORMAT, "key": self.text.key}
         write_tensors(self.text.path, fisher.state(), metadata)
         self.last = time.monotonic()
-        self.between = max(SECONDS_BETWEEN, (self.last - began) / SAVING_SHARE)
+        self.least = (self.last - began) / SAVING_SHARE
