@@ -39,6 +39,8 @@ SENSITIVITY_PASSES = 4
 """Forward passes that a token costs where layers are scored: back, and each weight's gradient."""
 SENSITIVITY_WIDTHS = 7
 """How often every weight is rounded to score it."""
+HISTOGRAM_ROUNDINGS = 3
+"""What it takes to tell a layer's ranges and histogram, in roundings of its weights."""
 CALIBRATION_PASSES = 6
 """Forward passes that a calibration token costs in a data-aware start, solving included."""
 LOFTQ_PRODUCTS = 20
@@ -136,7 +138,7 @@ def _estimate_scoring(
         "load": speed.load_seconds or _load_seconds(shapes),
         "teach": work.teach_tokens / forward,
         "initialize": (len(spec.widths) + 1) * rounding,
-        "facts": len(spec.widths) * rounding,
+        "facts": (len(spec.widths) + HISTOGRAM_ROUNDINGS) * rounding,
         "sensitivity": time_scoring(spec, shapes, speed) * (speed.scoring_factor or 1.0),
     }
     factor, basis = FACTOR_RULE_OF_THUMB, "a rule of thumb; no run by this method here yet"
