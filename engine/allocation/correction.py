@@ -3,7 +3,7 @@
 Losses of single layers do not simply add up: what one layer spoils the next may amplify or hide.
 The sum of their scores is therefore corrected on a scale of logarithms,
 
-    log(measured / predicted) = a + b · log(predicted / CENTER) + noise,
+    log(measured / predicted) = a + b · max(0, log(predicted / CENTER)) + noise,
 
 by Bayesian linear regression with a conjugate prior (normal for a and b, inverse gamma for the
 variance of the noise; Gelman et al. 2013, "Bayesian Data Analysis", 3rd edition, chapters 3 and
@@ -22,7 +22,7 @@ from engine.allocation.choices import Floats
 
 NORMAL_QUANTILE = 1.959963984540054
 CENTER = 0.1
-"""Predicted loss at which the level `a` stands: nats per token of a map worth looking at."""
+"""Predicted loss up to which the level `a` stands alone, nats per token."""
 _MOST_FALL = -1.0
 """The steepest fall of b at which a larger prediction is never corrected to a smaller one."""
 
@@ -32,20 +32,26 @@ class Prior:
     """What is believed before anything was measured.
 
     Attributes:
-        level: Standard deviation of a; 0.7 is a factor of 2 either way.
-        slope: Standard deviation of b; 0.15 turns ten times the prediction into 7 to 14 times.
-        noise: Standard deviation of the noise; 0.25 is a map a quarter off the line.
+        tendency: Mean of b; 0.2 turns ten times the prediction into 16 times.
+        level: Standard deviation of a; 0.35 is a factor of 1.4 either way.
+        slope: Standard deviation of b.
+        noise: Standard deviation of the noise; 0.2 is a map a fifth off the line.
         weight: How many measurements the belief about the noise counts as.
     """
 
-    level: float = 0.7
+    tendency: float = 0.2
+    level: float = 0.35
     slope: float = 0.15
-    noise: float = 0.25
-    weight: float = 4.0
+    noise: float = 0.2
+    weight: float = 8.0
 
 
 PRIOR = Prior()
-"""Stands for: sums of single layers are right on the mean, and off by a factor of about 2."""
+"""Stands for: sums of single layers are right where little is lost, and fall short where much is.
+
+Measured on SmolLM2-135M, integer groups of 64, gradient scores: 23 maps of 2.5 to 4.25 effective
+bits that predicted 0.2 to 4.3 nats lost 0.9 to 2.1 times as much. Other models get a wide berth.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Correction:
         if predicted <= 0:
             room = NORMAL_QUANTILE * standard_error
             return Prediction(predicted, predicted - room, predicted + room)
-        place = log(predicted / CENTER)
+        place = _place(predicted)
         ratio = self.line[0] + self.line[1] * place
         (level, both), (_, slope) = self.spread
         scale = self.noise * sqrt(max(1 + level + 2 * both * place + slope * place**2, 1.0))
@@ -118,12 +124,14 @@ def learn(pairs: Sequence[tuple[float, float]], *, prior: Prior = PRIOR) -> Corr
         prior: What is believed without them.
     """
     known = [
-        (log(predicted / CENTER), log(measured / predicted))
+        (_place(predicted), log(measured / predicted))
         for predicted, measured in pairs
         if predicted > 0 and measured > 0 and isfinite(predicted) and isfinite(measured)
     ]
     places = np.array([[1.0, place] for place, _ in known]).reshape(-1, 2)
     ratios = np.array([ratio for _, ratio in known])
+    believed = np.array([0.0, prior.tendency])
+    ratios -= places @ believed
     before = np.diag([(prior.noise / prior.level) ** 2, (prior.noise / prior.slope) ** 2])
     spread = np.linalg.inv(before + places.T @ places)
     line = spread @ places.T @ ratios
@@ -132,11 +140,16 @@ def learn(pairs: Sequence[tuple[float, float]], *, prior: Prior = PRIOR) -> Corr
     noise = sqrt((prior.weight * prior.noise**2 + max(squares, 0.0)) / freedom)
     return Correction(
         num_pairs=len(known),
-        line=_keep_rising(line, spread),
+        line=_keep_rising(line + believed, spread),
         spread=((spread[0, 0], spread[0, 1]), (spread[1, 0], spread[1, 1])),
         noise=noise,
         freedom=freedom,
     )
+
+
+def _place(predicted: float) -> float:
+    """Return where on the line a sum stands; small losses do add up, so it begins at the center."""
+    return max(0.0, log(predicted / CENTER))
 
 
 def _keep_rising(line: Floats, spread: Floats) -> tuple[float, float]:
