@@ -16,7 +16,8 @@ function ready(view) {
     view, address, mode: 'bits', scoreAt: '', compare: null, preview: null,
     unit: words.metrics[metric] ? words.metrics[metric][1] : '',
     metricName: words.metrics[metric] ? words.metrics[metric][0] : metric,
-    selection: new Set(), flashing: new Set(), scale: buildScale(view),
+    selection: new Set(), flashing: new Set(),
+    scale: buildScale(view, ''), wholeScale: buildScale(view, ''),
   };
   let stroke = null;
   let flashTimer = null;
@@ -163,6 +164,7 @@ function ready(view) {
   const scoreAt = make('select', {
     class: 'field small-field', 'aria-label': words.score_at, change: () => {
       context.scoreAt = scoreAt.value;
+      context.scale = buildScale(view, scoreAt.value);
       refresh();
     },
   }, make('option', { value: '' }, words.at_present),
@@ -330,7 +332,7 @@ function ready(view) {
     }
     scoreAt.hidden = context.mode !== 'score' || !view.sensitivity;
     const state = context.shown();
-    refill(legend, [context.mode, state.bits, state.fused], () => buildLegend(context));
+    refill(legend, [context.mode, context.scoreAt, state.bits, state.fused], () => buildLegend(context));
     if (document.activeElement !== context.nameBox && truth.name) context.nameBox.value = truth.name;
     detail.show();
     for (const part of [budget, ledger, checks, versions, rules]) part.show();
@@ -402,7 +404,18 @@ function hideBlock() {
   (element.closest('.block') || element).style.display = 'none';
 }
 
+// What is sticky inside would stick to a surrounding block that hides what overflows, and so to nothing;
+// clipping looks the same and lets it stick to the window.
+function openBlocks() {
+  for (let node = element; node && node !== document.body; node = node.parentElement) {
+    if (getComputedStyle(node).overflowY === 'hidden') {
+      node.style.setProperty('overflow', 'clip', 'important');
+    }
+  }
+}
+
 if (mapId) {
+  openBlocks();
   setColors(root);
   root.replaceChildren(make('div', { class: 'card nothing', role: 'status' }, words.loading));
   repeat(2000, load);

@@ -208,7 +208,7 @@ function buildBudget(context) {
         make('span', { class: 'badge' + (found.corrected_by ? ' badge-tuned' : '') }, status))];
       const more = [];
       if (found.gap !== null) {
-        more.push(found.gap > 0
+        more.push(found.gap > 1e-6 * Math.abs(found.value)
           ? fill(told.gap, { gap: writeWithUnit(found.gap, context.unit) }) : told.gap_none);
       }
       if (found.next_gain !== null && found.next_gain > 0 && found.next_layers.length) {

@@ -44,10 +44,12 @@ function findScore(layer, bits) {
   return Number(bits) === 16 && layer.scores && Object.keys(layer.scores).length ? 0 : null;
 }
 
-// Steps of a logarithmic scale over all that was measured, so that colors mean the same throughout.
-function buildScale(view) {
-  const all = view.layers.flatMap((layer) =>
-    Object.values(layer.scores || {}).map(([value]) => value)).filter((value) => value > 0);
+// Steps of a logarithmic scale: over all that was measured, so that colors mean the same however a map
+// is painted, or over what was measured at one width, which tells layers apart best.
+function buildScale(view, bits) {
+  const all = view.layers.flatMap((layer) => Object.entries(layer.scores || {})
+    .filter(([width]) => !bits || width === String(bits)).map(([, [value]]) => value))
+    .filter((value) => value > 0);
   all.sort((one, other) => one - other);
   if (!all.length) return { low: 1, high: 1, step: () => 0 };
   const low = all[Math.floor(all.length * 0.02)];
@@ -151,7 +153,7 @@ function paint(context) {
       + (before && was === null ? ' same' : '') + (context.selection.has(index) ? ' selected' : '')
       + (context.flashing.has(index) ? ' flash' : '');
     const text = was === null ? String(bits) : was + '→' + (context.compare.after[index] ?? bits);
-    const signature = classes + '|' + text + '|' + limits;
+    const signature = [classes, text, limits, isScored ? score : ''].join('|');
     if (grid.painted[index] === signature) continue;
     grid.painted[index] = signature;
     numPainted += 1;

@@ -45,7 +45,7 @@ const origins = Object.keys(parts).map((origin) => make('input', {
   type: 'radio', name: 'bit-map-origin', value: origin, change: showPart,
 }));
 const create = make('button', { class: 'primary', type: 'submit' }, makeIcon('plus'), words.create);
-const form = make('form', { class: 'box form', hidden: true, submit: send },
+const form = make('form', { class: 'box new-map', hidden: true, submit: send },
   make('h2', {}, words.new),
   make('fieldset', {}, make('legend', {}, words.from), ...origins.map((radio) =>
     make('label', {}, radio, words['from_' + radio.value]))),

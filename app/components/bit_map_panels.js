@@ -1,11 +1,13 @@
 // What stands beside the grid and does something: launching, versions, limits and sharing, files.
 const FORMATS = ['bitdial', 'qalof', 'llama-cpp', 'compressed-tensors'];
 const MOST_TOLD = 6;
+const USUAL_PRESET = 'qat-lora';
 
 function buildLaunch(context) {
   const told = words.launch;
   const chooser = make('select', { class: 'field', 'aria-label': told.preset },
     ...context.view.presets.map((preset) => make('option', { value: preset.name }, preset.title)));
+  if (context.view.presets.some((preset) => preset.name === USUAL_PRESET)) chooser.value = USUAL_PRESET;
   const note = make('p', { class: 'soft small', role: 'status', hidden: true });
   const go = make('button', { class: 'bd-button', type: 'button', click: launch }, told.go);
   async function launch() {
@@ -161,14 +163,28 @@ function buildRules(context) {
       { said: { kind: 'done' } });
   }
 
+  // Layers of one kind with the same limits are told together.
+  function listLimits(state, limited) {
+    const groups = new Map();
+    for (const index of limited) {
+      const key = view.layers[index].kind + '\n' + describeLimits(state, index);
+      groups.set(key, [...(groups.get(key) || []), index]);
+    }
+    return [...groups.values()].map((indices) => {
+      const limits = describeLimits(state, indices[0]);
+      return (indices.length === 1 ? namePlace(view, indices[0])
+        : fill(told.blocks, { count: indices.length, kind: view.layers[indices[0]].kind }))
+        + ' ' + limits;
+    });
+  }
+
   function show() {
     const state = context.queue.truth();
     fuse.checked = context.shown().fused;
     refill(now, [state.least, state.most, state.pinned], () => {
       const limited = [...new Set([...Object.keys(state.least), ...Object.keys(state.most)])]
         .map(Number).sort((one, other) => one - other);
-      const listed = limited.map((index) => namePlace(view, index) + ' '
-        + describeLimits(state, index));
+      const listed = listLimits(state, limited);
       const lines = [make('p', {}, listed.length
         ? fill(told.set, { told: listed.length > MOST_TOLD
           ? fill(told.more, { told: listed.slice(0, MOST_TOLD).join('; '), count: listed.length - MOST_TOLD })

@@ -45,7 +45,7 @@ function buildDetail(context) {
     const widths = Object.keys(layer.scores || {}).map(Number).sort((one, other) => one - other)
       .filter((width) => layer.scores[width][0] !== null);
     if (!widths.length) return make('p', { class: 'soft small' }, told.no_scores);
-    const step = (width) => context.scale.step(layer.scores[width][0]);
+    const step = (width) => context.wholeScale.step(layer.scores[width][0]);
     return make('dl', { class: 'scores' }, ...widths.map((width) => make('div', {
       class: width === bits ? 'now' : null,
     }, make('dt', {}, make('i', { class: 'w' + width }, String(width))),

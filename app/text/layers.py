@@ -272,6 +272,7 @@ RULES: Final[dict[str, str]] = {
     "none": "No limits.",
     "set": "Limits: {told}.",
     "more": "{told} and {count} more",
+    "blocks": "{kind} of {count} blocks",
     "clear": "Lift all limits",
     "clear_pins": "Unpin all",
     "pins": "{count} layers pinned.",
