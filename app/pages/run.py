@@ -212,11 +212,11 @@ class RunPage:
             gr.Timer(active=_is_alive(run, children)),
         )
 
-    def tick(self, seen: str, request: gr.Request) -> tuple[Any, ...]:
+    def tick(self, seen: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Refresh what changes while the run or one of its children runs.
 
         Args:
-            seen: What `sign_findings` said of what the page shows.
+            seen: What `sign_findings` said of what the page shows; None before it was loaded.
             request: Whose address names the run.
         """
         query = request.query_params
@@ -230,7 +230,7 @@ class RunPage:
             header,
             read_facts(self.services, run, children),
             {"run_id": run.id, "attempt": run.attempt},
-            *renew_findings(self.services, run, query, seen=seen),
+            *renew_findings(self.services, run, query, seen=seen or ""),
             sign_findings(self.services, run, query),
             gr.Timer(active=_is_alive(run, children)),
         )

@@ -12,6 +12,7 @@ import gradio as gr
 import pytest
 
 from app.pages.run import (
+    RunPage,
     hide_findings,
     read_children,
     read_facts,
@@ -306,3 +307,13 @@ def test_hidden_panels_are_hidden() -> None:
     hidden = hide_sensitivity()
     assert isinstance(hidden[CARD], gr.Column)
     assert (hidden[CARD].visible, hidden[AGREEMENT].visible) == (False, False)
+
+
+def test_a_page_that_is_still_loading_may_tick(
+    services: Services, samples: SensitivitySamples
+) -> None:
+    """A timer that is faster than the first answer does no harm: it shows all there is."""
+    request: Any = SimpleNamespace(query_params={"id": str(samples.gradient)})
+    answered = RunPage(services).tick(None, request)
+    assert answered[0]["run"]["id"] == samples.gradient
+    assert len(answered) == 3 + len(hide_findings()) + 2
