@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.errors import ModelError
 from engine.events import Listener, Logged, SensitivityScored
@@ -30,10 +30,15 @@ from engine.sensitivity.text_losses import CalibrationText, TextLosses, WindowLo
 
 
 class _Place(NamedTuple):
-    """Where a unit begins to matter: its first block, and whether the head changes with it."""
+    """Where a unit begins to matter: its first block, and whether the head changes with it.
+
+    Attributes:
+        switched: Its layers in that block.
+    """
 
     first: int
     in_head: bool
+    switched: tuple[nn.Module, ...] = ()
 
 
 @torch.no_grad()
@@ -122,6 +127,8 @@ class PairMeter:
         """Keep what the blocks before a unit put out; nothing to do where that is kept already."""
         if self._reuses:
             self._prefix.move(self._places[pair.unit].first, self._tokens)
+            if self._places[pair.unit].switched:
+                self._prefix.look_inside(self._tokens)
 
     def measure(self, pair: Pair) -> Iterator[SensitivityScored]:
         """Yield the scores of a unit at a width."""
@@ -138,7 +145,7 @@ class PairMeter:
         """Measure the model as it stands on all windows."""
         found = []
         for batch, tokens in enumerate(self._tokens):
-            hidden = self._prefix.hidden(tokens, batch)
+            hidden = self._prefix.hidden(tokens, batch, switched=place.switched)
             losses = self._losses.score(hidden, tokens, batch, head_as_start=not place.in_head)
             found.append(losses)
         return WindowLosses(*map(torch.cat, zip(*found, strict=True)))
@@ -169,12 +176,15 @@ def _list_places(model: ScoredModel, num_blocks: int) -> dict[str, _Place]:
             return min(block, num_blocks)
         return last if model.start.layers[name] is rounded else 0
 
-    return {
-        unit: _Place(
-            min(map(find, names)), any(model.start.layers[name] is rounded for name in names)
-        )
-        for unit, names in model.units.items()
-    }
+    def place(names: Sequence[str]) -> _Place:
+        first = min(map(find, names))
+        # units of many layers begin with their block, so that nothing comes before them in it
+        is_inside = len(names) == 1 and split_name(names[0]).block is not None and num_blocks
+        own = names if is_inside else ()
+        in_head = any(model.start.layers[name] is rounded for name in names)
+        return _Place(first, in_head, tuple(map(model.root.get_submodule, own)))
+
+    return {unit: place(names) for unit, names in model.units.items()}
 
 
 def _difference(now: Tensor, before: Tensor) -> tuple[float, float | None]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from engine.device import free_memory_bytes
 from engine.layers.head import SplitModel
 from engine.models.naming import split_name
+from engine.sensitivity.inside import HandBack, Inside
 from engine.sensitivity.units import list_units
 
 MIB = 2**20
@@ -45,19 +46,24 @@ class Prefix:
             split: The same model as body and head.
             names: Of layers in its blocks.
         """
-        self.blocks: Sequence[nn.Module] = _find_blocks(root, tuple(names))
+        inside = tuple(name for name in names if split_name(name).block is not None)
+        self.blocks: Sequence[nn.Module] = _find_blocks(root, inside)
         self.place = 0
+        self._layers = [root.get_submodule(name) for name in inside]
         self._split = split
         self._kept: list[Any] = []
+        self._inside: Inside | None = None
 
-    def hidden(self, tokens: Tensor, batch: int) -> Tensor:
+    def hidden(self, tokens: Tensor, batch: int, *, switched: Sequence[nn.Module] = ()) -> Tensor:
         """Map (B, T) tokens of a batch to the last hidden states (B, T, D).
 
         Args:
             tokens: On the model's device.
             batch: Which batch they are, as in `move`.
+            switched: The layers of the first block that are not at the start map, where what the
+                block computes before them need not be computed again.
         """
-        with self._shortened(batch):
+        with self._shortened(batch, switched):
             return self._split.hidden(tokens)
 
     @torch.no_grad()
@@ -73,6 +79,7 @@ class Prefix:
         if place == self.place:
             return
         self._kept = self._kept or [None] * len(batches)
+        self._inside = None
         try:
             for batch, tokens in enumerate(batches):
                 with self._shortened(batch), _caught(self.blocks[place - 1]) as caught:
@@ -83,9 +90,30 @@ class Prefix:
             raise
         self.place = place
 
+    @torch.no_grad()
+    def look_inside(self, batches: Sequence[Tensor]) -> None:
+        """Keep what the parts of the first block put out as well, where that fits into memory.
+
+        Args:
+            batches: All (B, T) tokens, on the model's device.
+        """
+        if self._inside is not None or self.place >= len(self.blocks):
+            return
+        block = self.blocks[self.place]
+        own = set(block.modules())
+        found = Inside(block, [layer for layer in self._layers if layer in own])
+        free = FREE_SHARE * free_memory_bytes(self._split.head_weight.device)
+        for batch, tokens in enumerate(batches):
+            with self._shortened(batch), found.recorded(), _caught(block):
+                self._split.hidden(tokens)
+            if found.num_bytes() * len(batches) > free * (batch + 1):
+                found = Inside(block, [])
+                break
+        self._inside = found
+
     def forget(self) -> None:
         """Keep nothing: everything is run from the first block on."""
-        self.place, self._kept = 0, []
+        self.place, self._kept, self._inside = 0, [], None
 
     def find_obstacle(self, batches: Sequence[Tensor]) -> str:
         """Return why nothing can be kept of these batches, or nothing where it can.
@@ -116,34 +144,30 @@ class Prefix:
         whole = self._split.hidden(tokens).float()
         try:
             self.move(len(self.blocks) // 2, [tokens])
-            parts = self.hidden(tokens, 0).float()
+            self.look_inside([tokens])
+            own = set(self.blocks[self.place].modules())
+            last = [layer for layer in self._layers if layer in own][-1:]
+            parts = self.hidden(tokens, 0, switched=last).float()
         finally:
             self.forget()
         return bool((whole - parts).abs().max() <= WITHIN * whole.abs().max())
 
     @contextmanager
-    def _shortened(self, batch: int) -> Iterator[None]:
-        """Let the blocks before `place` hand back what is kept instead of computing."""
-        skipped = self.blocks[: self.place]
-        own = [vars(block).get("forward") for block in skipped]
+    def _shortened(self, batch: int, switched: Sequence[nn.Module] = ()) -> Iterator[None]:
+        """Let what is kept be handed back instead of computed."""
+        skipped: list[tuple[nn.Module, Callable[..., Any]]] = [
+            (block, HandBack(self._kept[batch])) for block in self.blocks[: self.place]
+        ]
+        if self._inside is not None:
+            skipped += self._inside.list_kept(switched, batch)
+        own = [vars(module).get("forward") for module, _ in skipped]
         try:
-            for block in skipped:
-                _set_forward(block, _HandBack(self._kept[batch]))
+            for module, forward in skipped:
+                _set_forward(module, forward)
             yield
         finally:
-            for block, forward in zip(skipped, own, strict=True):
-                _set_forward(block, forward)
-
-
-class _HandBack:
-    """A forward that computes nothing."""
-
-    def __init__(self, output: Any) -> None:
-        self._output = output
-
-    def __call__(self, *args: Any, **given: Any) -> Any:
-        del args, given
-        return self._output
+            for (module, _), before in zip(skipped, own, strict=True):
+                _set_forward(module, before)
 
 
 class _Enough(Exception):
@@ -168,18 +192,17 @@ def _caught(block: nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def _set_forward(block: nn.Module, forward: Callable[..., Any] | None) -> None:
-    """Give a block a forward of its own; None gives that of its class back."""
+def _set_forward(module: nn.Module, forward: Callable[..., Any] | None) -> None:
+    """Give a module a forward of its own; None gives that of its class back."""
     if forward is None:
-        vars(block).pop("forward", None)
+        vars(module).pop("forward", None)
     else:
-        vars(block)["forward"] = forward
+        vars(module)["forward"] = forward
 
 
 def _find_blocks(root: nn.Module, names: Sequence[str]) -> Sequence[nn.Module]:
     """Return the one list of blocks that layers lie in; nothing where there are several or none."""
-    inside = [name for name in names if split_name(name).block is not None]
-    places = {name.rpartition(".")[0] for name in list_units(inside, "block")}
+    places = {name.rpartition(".")[0] for name in list_units(names, "block")}
     if len(places) != 1:
         return ()
     found = root.get_submodule(places.pop())

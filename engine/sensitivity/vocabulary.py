@@ -14,6 +14,8 @@ from engine.specs.quantizer import BITS_UNQUANTIZED
 LOGITS_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 26}
 """Numbers of logits computed at once: on a CPU as many as stay in its cache."""
 LEAST_TOKENS = 128
+SAFE_LEVEL = 40.0
+"""exp of twice as much is a float32, and so is exp of as much below 0."""
 
 
 class Known(NamedTuple):
@@ -43,11 +45,9 @@ class PlainHead:
     def know(self, logits: Tensor) -> Known:
         """Keep what is needed of the 16-bit model's (n, V) logits."""
         logits = logits.float()
-        level = logits.logsumexp(-1)
-        log_p = logits - level.unsqueeze(-1)
-        p = log_p.exp()
+        log_p, p = logits.log_softmax(-1), logits.softmax(-1)  # p adds up to 1, exp(log p) may not
         negentropy = torch.linalg.vecdot(p, log_p).double()
-        return Known(p @ self.weight, negentropy, level)
+        return Known(p @ self.weight, negentropy, logits.logsumexp(-1))
 
     def score(self, hidden: Tensor, labels: Tensor, known: Known) -> tuple[Tensor, Tensor]:
         """Return loss and divergence per token, (n,) float64 each.
@@ -71,15 +71,19 @@ class PlainHead:
     def logsumexp(self, hidden: Tensor, level: Tensor) -> Tensor:
         """Sum up exp(W·h) over the vocabulary and return its logarithm, (n,) float32.
 
-        Part by part, in place, and without a pass for the largest: logits are taken relative to
-        `level`. Where that is too far off for float32 it is done with the largest.
+        Part by part, in place, and without a pass for the largest: logits are taken as they are,
+        or relative to `level` where that is far from 0. Where a sum still does not fit into float32
+        it is done with the largest.
         """
         size = max(1, LOGITS_AT_ONCE[hidden.device.type] // max(len(hidden), LEAST_TOKENS))
-        shift = level.unsqueeze(-1).neg()
-        sums = torch.zeros_like(level)
+        shift = level.unsqueeze(-1) if bool((level.abs() > SAFE_LEVEL).any()) else None
+        sums, spare = torch.zeros_like(level), hidden.new_empty(len(hidden), size)
         for part in torch.split(self.weight, size):
-            sums += torch.addmm(shift, hidden, part.t()).exp_().sum(-1)
-        found = sums.log_().add_(level)
+            logits = torch.mm(hidden, part.t(), out=spare if len(part) == size else None)
+            if shift is not None:
+                logits.sub_(shift)
+            sums += logits.exp_().sum(-1)
+        found = sums.log_() if shift is None else sums.log_().add_(level)
         if bool(found.isfinite().all()):
             return found
         parts = [(hidden @ part.t()).logsumexp(-1) for part in torch.split(self.weight, size)]

@@ -253,18 +253,27 @@ def test_blocks_that_share_more_are_found_out() -> None:
     assert found.place == 0
 
 
-def test_only_blocks_from_the_switched_one_on_are_run() -> None:
-    """The first block runs for its own units and to move on, not for those of the second."""
+@pytest.mark.parametrize(("kind", "counted"), [("up_proj", 6), ("down_proj", 7)])
+def test_only_what_comes_after_a_switch_is_computed(kind: str, counted: int) -> None:
+    """The first block is computed to look inside, for its own units and to move on, no more.
+
+    Of its own units those that come after a layer in the block do not compute it again.
+    """
     counts = {}
     for reuse in (True, False):
         model, text, spec = scored(widths=(2,))
-        blocks = Prefix(model.root, model.split, model.start.layers).blocks
+        layer = model.root.get_submodule(f"model.layers.0.mlp.{kind}")
         ran: list[int] = []
-        blocks[0].mlp.up_proj.register_forward_hook(  # type: ignore[union-attr]
-            lambda *_, ran=ran: ran.append(1)
-        )
+        compute = layer._rounded_output  # type: ignore[operator]
+
+        def count(inputs: torch.Tensor, ran: list[int] = ran, compute: Any = compute) -> Any:
+            ran.append(1)
+            return compute(inputs)
+
+        layer._rounded_output = count  # type: ignore[assignment]
         run(model, text, spec, reuse=reuse)
         counts[reuse] = len(ran)
     batches = math.ceil(NUM_WINDOWS / 2)
     assert counts[False] == batches * (1 + 14)
-    assert counts[True] == batches * (1 + 7 + 1) + 2  # and the trial: once whole, once to keep
+    # the start, a look inside, own units, a move; and the trial: once whole, once to keep
+    assert counts[True] == batches * (1 + 1 + counted + 1) + 2
