@@ -4,8 +4,9 @@
 `duration` (seconds by stage with an interval). Behind them: `selection` (which layers are rounded
 and adapted), `rank_space` (which of them share a rank), `widths` (how many widths a step trains and
 a layer has), `followed` (what lower widths keep of higher ones), `workload` (how much text),
-`benchmarks` (how much a benchmark asks), `task_lengths` (how long a task's examples are),
-`row_counts` (how many there are where a run will look),
+`text_lengths` (how many windows a text has), `benchmarks` (how much a benchmark asks),
+`task_lengths` (how long a task's examples are), `row_counts` (how many there are where a run will
+look),
 `map_duration` and `map_memory` (many maps, and attacks at them), `scoring` (units at widths),
 `speed` and `scoring_speed` (what past runs tell of a machine).
 """

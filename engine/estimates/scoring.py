@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from engine.estimates.selection import list_quantized
+from engine.estimates.text_lengths import cap_windows
 from engine.models.naming import split_name
 from engine.models.shapes import LayerShape, ModelShapes
 from engine.sensitivity.checks import Pair, list_pairs
@@ -35,10 +36,14 @@ def asks_tasks(spec: SensitivitySpec) -> bool:
 
 
 def count_calibration(spec: SensitivitySpec) -> int:
-    """Return the tokens of the calibration text; 0 where a method reads none."""
+    """Return the tokens of the calibration text; 0 where a method reads none.
+
+    A run takes the windows that are there, however many more are asked for.
+    """
     if isinstance(spec.method, WeightErrorMethod) or asks_tasks(spec):
         return 0
-    return spec.calibration.num_samples * spec.calibration.max_length
+    asked = spec.calibration
+    return asked.max_length * cap_windows(asked.data, asked.max_length, asked.num_samples)
 
 
 def count_passes(spec: SensitivitySpec, shapes: ModelShapes) -> float:

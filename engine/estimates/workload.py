@@ -8,15 +8,13 @@ data set; of a task's examples it is what was counted, or as published.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from math import ceil
-from pathlib import Path
 
-from engine.data.python_docs import SPLITS, load_python_docs
 from engine.estimates.benchmarks import count_benchmarks
 from engine.estimates.row_counts import RowCounts
 from engine.estimates.scoring import asks_tasks, count_calibration
 from engine.estimates.task_lengths import TASK_LONGEST, TASK_TOKENS
+from engine.estimates.text_lengths import count_windows
 from engine.estimates.widths import (
     Passes,
     count_passes,
@@ -28,7 +26,6 @@ from engine.estimates.widths import (
 from engine.specs import (
     Ablation,
     DataAware,
-    DataSpec,
     ExperimentSpec,
     QatTraining,
     SensitivitySpec,
@@ -37,9 +34,6 @@ from engine.specs import (
 )
 from engine.specs.quantizer import find_measured_mixing
 
-CHARACTERS_PER_TOKEN = 4.1
-"""Measured on English technical text with the tokenizer of SmolLM2."""
-GUESSED_TOKENS = 1_000_000
 ASKED_SHARE = 1 / 3
 """What a token costs that runs forward alone, of one that runs forward and backward."""
 
@@ -94,7 +88,7 @@ def count_workload(spec: Subject, *, rows: RowCounts | None = None) -> Workload:
         return _count_scoring(spec, rows)
     eval_windows, guessed = 0, False  # other heads predict no text
     if spec.model.head == "causal-lm":
-        eval_windows, guessed = _count_windows(
+        eval_windows, guessed = count_windows(
             evaluation.data, evaluation.max_length, evaluation.limit
         )
     evaluate_tokens = eval_windows * evaluation.max_length
@@ -182,7 +176,7 @@ def _count_rows(training: QatTraining, rows: RowCounts) -> tuple[int, bool]:
     """Return the windows or examples of the training data, and whether that is a guess."""
     if isinstance(training.data, TaskData):
         return rows.count_trained(training.data)
-    return _count_windows(training.data, training.max_length, None)
+    return count_windows(training.data, training.max_length, None)
 
 
 def _windows_per_step(training: QatTraining) -> int:
@@ -196,32 +190,3 @@ def _count_steps(training: QatTraining, rows: RowCounts) -> tuple[int, int, bool
         return training.max_steps, num_windows, False
     steps = ceil(num_windows * training.num_train_epochs / _windows_per_step(training))
     return max(1, steps), num_windows, guessed
-
-
-def _count_windows(data: DataSpec, max_length: int, limit: int | None) -> tuple[int, bool]:
-    """Return the windows of a text and whether their number is a guess."""
-    num_tokens = _find_tokens(data)
-    num_windows = max(1, (num_tokens or GUESSED_TOKENS) // max_length)
-    if limit is not None:
-        return min(limit, num_windows), False
-    return num_windows, num_tokens is None
-
-
-def _find_tokens(data: DataSpec) -> int | None:
-    """Return about how many tokens a text has, or None where nothing here tells."""
-    if data.source == "bundled:python-docs" and data.split in SPLITS:
-        return _count_bundled(data.split)
-    path = Path(data.source).expanduser()
-    try:
-        return int(path.stat().st_size / CHARACTERS_PER_TOKEN) if path.is_file() else None
-    except OSError:
-        return None
-
-
-@cache
-def _count_bundled(split: str) -> int:
-    """Return the tokens of a part of the bundled corpus, which is Python's own and never changes.
-
-    Every past run that an estimate learns from is asked for them.
-    """
-    return int(sum(map(len, load_python_docs(split))) / CHARACTERS_PER_TOKEN)

@@ -10,7 +10,12 @@ import pytest
 
 from engine.estimates import PastRun, SpeedBasis, estimate, learn_scoring
 from engine.estimates.duration import time_scoring
-from engine.estimates.scoring import count_passes, list_scored, scoring_bytes
+from engine.estimates.scoring import (
+    count_calibration,
+    count_passes,
+    list_scored,
+    scoring_bytes,
+)
 from engine.models.shapes import ModelShapes, read_shapes
 from engine.specs import SensitivitySpec, resolve_sensitivity
 
@@ -92,3 +97,17 @@ def test_runs_by_the_same_method_correct_the_rule_of_thumb(shapes: ModelShapes) 
     )
     assert after.seconds_high / after.seconds < before.seconds_high / before.seconds
     assert learn_scoring(ask("output-error"), shapes, runs, speed=speed) is speed
+
+
+def test_no_more_windows_are_counted_than_a_text_has(shapes: ModelShapes, tmp_path: Path) -> None:
+    """A file's size and the bundled corpus end what is read and held; a hub's length is unknown."""
+    text = tmp_path / "text.txt"
+    text.write_text("word " * 820)  # about 1,000 tokens
+    asked = {"max_length": 100, "num_samples": 100_000}
+    short = ask("ablation", calibration={**asked, "data": {"source": str(text)}})
+    assert count_calibration(short) == 1000
+    ten = ask("ablation", calibration={"max_length": 100, "num_samples": 10})
+    assert scoring_bytes(short, shapes, stored=4) == scoring_bytes(ten, shapes, stored=4)
+    assert count_calibration(ask(calibration=asked)) < 10_000_000
+    hub = {"source": "wikitext", "config": "wikitext-2-raw-v1"}
+    assert count_calibration(ask(calibration={**asked, "data": hub})) == 10_000_000
