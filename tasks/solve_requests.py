@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from engine.allocation.budgets import ACCEPTED, Budget, Unit, parse_budget
 from engine.allocation.budgets import FIELD as BUDGET
-from engine.allocation.budgets import Budget, parse_budget
 from engine.errors import SpecError
 from engine.specs.layer_bits import WIDTHS
 from tasks.store.records import LARGEST_ID
 
 BITS = "a width from 2 to 8, or 16"
 MAX_LINES = 10_000
+MAX_BITS = 64
+NO_SIZE = f"the number is no size; write {ACCEPTED}"
+OF_WHOLE_MODEL = ("mib", "model-mib")
 KNOWN = (
     "sensitivity", "budget", "whole_model", "metric", "widths", "pins", "least", "most", "fuse",
     "exact", "format",
@@ -92,16 +95,34 @@ def _read_budget(value: Any, *, whole_model: bool) -> Budget:
     if value is None:
         raise SpecError.at(BUDGET, "is missing; give a size such as 60MiB, 3.0 (bits) or 25%")
     if isinstance(value, Mapping):
-        amount, unit = value.get("amount"), value.get("unit")
-        is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
-        if not is_number or set(value) != {"amount", "unit"} or not isinstance(unit, str):
-            raise SpecError.at(
-                BUDGET, 'must be text such as "60MiB", or {"amount": 3.0, "unit": "bits"}'
-            )
-        is_of_all = whole_model and unit == "mib"
-        return Budget(float(amount or 0), "model-mib" if is_of_all else unit)  # type: ignore[arg-type]
+        return _read_size(value, whole_model=whole_model)
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:  # not to be written as text
+        raise SpecError.at(BUDGET, NO_SIZE)
     return parse_budget(str(value) if is_text else repr(value), whole_model=whole_model)
+
+
+def _read_size(value: Mapping[str, Any], *, whole_model: bool) -> Budget:
+    """Read amount and unit; only MiB can be of the whole model."""
+    amount, unit = value.get("amount"), value.get("unit")
+    is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    if not is_number or set(value) != {"amount", "unit"} or not isinstance(unit, str):
+        raise SpecError.at(
+            BUDGET, 'must be text such as "60MiB", or {"amount": 3.0, "unit": "bits"}'
+        )
+    try:
+        size = float(cast(float, amount))
+    except OverflowError:  # a whole number of hundreds of digits
+        raise SpecError.at(BUDGET, NO_SIZE) from None
+    budget = Budget(size, cast(Unit, unit))
+    if not whole_model:
+        return budget
+    if unit not in OF_WHOLE_MODEL:
+        raise SpecError.at(
+            "whole_model",
+            f"{budget} is of the quantized layers; of the whole model give a size in mib",
+        )
+    return Budget(size, "model-mib")
 
 
 def _read_flag(values: Mapping[str, Any], name: str) -> bool:

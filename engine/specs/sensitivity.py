@@ -93,7 +93,12 @@ class CalibrationSpec(Spec):
         DataSpec(split="train"), "Calibration data", "Text the units are scored on."
     )
     num_samples: int = option(
-        32, "Windows", "How many windows of text to use, spread over it.", unit="windows", ge=1
+        32,
+        "Windows",
+        "How many windows of text to use, spread over it.",
+        unit="windows",
+        ge=1,
+        le=1_000_000,
     )
     max_length: int = option(
         256, "Window length", "Tokens per window.", unit="tokens", ge=8, le=131072

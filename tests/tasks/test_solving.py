@@ -113,6 +113,12 @@ def test_what_a_person_knows_better_is_kept(desk: Desk, run_id: int) -> None:
         ({"budget": {"amount": -3, "unit": "bits"}}, "budget: -3 is no size"),
         ({"budget": {"amount": float("nan"), "unit": "bits"}}, "budget: nan is no size"),
         ({"budget": {"amount": 3, "unit": "MB"}}, "budget: 'MB' is not one of mib, model-mib"),
+        ({"budget": {"amount": 10**400, "unit": "bits"}}, "budget: the number is no size; write"),
+        ({"budget": 10**5000}, "budget: the number is no size; write"),
+        (
+            {"budget": {"amount": 3, "unit": "bits"}, "whole_model": True},
+            "whole_model: 3 bits is of the quantized layers; of the whole model give a size in mib",
+        ),
         ({"widths": [5]}, r"widths: run 1 scored no layer at 5 bits; it has 2, 3, 4, 8, 16"),
         ({"widths": "4"}, "widths: must be a list, such as"),
         ({"widths": [1]}, "widths: '1' is not a width from 2 to 8, or 16"),

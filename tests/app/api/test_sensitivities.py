@@ -66,6 +66,8 @@ def test_a_run_may_be_of_a_training_run(client: TestClient, filled: Filled) -> N
         ({"start_map": ["x=4"], "method": {"method": "ablation"}}, "start_map"),
         ({"parent": "x"}, "parent"),
         ({"nope": 1}, "nope"),
+        ({"calibration": {"num_samples": 10**400}}, "calibration.num_samples"),
+        ({"calibration": {"num_samples": 1_000_001}}, "calibration.num_samples"),
     ],
 )
 def test_a_bad_request_is_refused_at_its_field(
@@ -199,6 +201,7 @@ def test_a_budget_is_solved(client: TestClient, filled: Filled) -> None:
         ({"budget": "3", "pins": {"x": 4}}, "pins", "has no layer 'x'"),
         ({"budget": "3", "format": "gguf"}, "format", "is not one of bitdial"),
         ({"budget": "3", "wide": True}, "wide", "there is no such field"),
+        ({"budget": {"amount": 10**400, "unit": "mib"}}, "budget", "the number is no size"),
         ({"budget": "3", "fuse": 1}, "fuse", "neither true nor false"),
     ],
 )
