@@ -36,7 +36,7 @@ from tasks.bit_map.reading import refuse_unknown
 from tasks.bit_map.versions import Versions, compare
 from tasks.bit_map.viewing import open_workplace, try_budget, view_frontier, view_state
 from tasks.store import bit_maps
-from tasks.store.bit_map_checks import has_news
+from tasks.store.bit_map_news import is_known
 from tasks.store.bit_map_versions import add_version, list_versions
 from tasks.store.records import LARGEST_ID
 
@@ -94,8 +94,7 @@ def edit_map(map_id: MapId, values: AskedValues, services: ServicesHere) -> Stat
 @router.get("/{map_id}/state", responses=NO_MAP)
 def read_state(map_id: MapId, services: ServicesHere, after: After = None) -> StateReply | None:
     """Return what edits change; null where there is nothing newer than `after`."""
-    is_known = after == bit_maps.get_map(services.database, map_id).revision
-    if is_known and not has_news(services.database, map_id):
+    if after is not None and is_known(services.database, map_id, after):
         return None
     return describe_state(view_state(services.desk, map_id))
 

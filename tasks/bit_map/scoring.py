@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import Double, func, select, type_coerce
 
 from engine.errors import BitdialError
 from engine.specs.layer_bits import UNROUNDED, WIDTHS
@@ -25,6 +25,8 @@ from tasks.store.bit_map_records import BitMapRecord
 from tasks.store.tables import Run, SensitivityScore
 
 Floats = NDArray[np.float64]
+Stamp = tuple[str, int, str, int, int, str]
+"""State, attempt, creation, and of the scores how many there are, of how much text, their sum."""
 FALL_PER_BIT = 4.0
 COMPARABLE = ("kl_divergence", "log_perplexity")
 """Metrics whose scores are in the unit of what a run measures of a whole map."""
@@ -80,7 +82,7 @@ class _Source:
     address: str
     run_id: int
     metric: str
-    stamp: tuple[str, int, int, str]
+    stamp: Stamp
     spec: str
     shapes: str
     desk: Desk = field(compare=False)
@@ -117,9 +119,7 @@ def find_scored(desk: Desk, record: BitMapRecord) -> Scored | Unscored:
         return Unscored(f"the scores of run {run_id} cannot be read: {error}")
 
 
-def _load_from(
-    desk: Desk, record: BitMapRecord, run_id: int, stamp: tuple[str, int, int, str]
-) -> Scored:
+def _load_from(desk: Desk, record: BitMapRecord, run_id: int, stamp: Stamp) -> Scored:
     assert record.metric is not None
     address = desk.database.url.render_as_string(hide_password=True)
     return _load(
@@ -136,13 +136,31 @@ def _load_from(
     )
 
 
-def _find_stamp(desk: Desk, run_id: int) -> tuple[str, int, int, str] | None:
-    """Return what changes whenever the scores of a run do; None where it is gone."""
-    count = select(func.count()).where(SensitivityScore.run_id == run_id).scalar_subquery()
-    query = select(Run.state, Run.attempt, count, Run.created_at).where(Run.id == run_id)
+def _find_stamp(desk: Desk, run_id: int) -> Stamp | None:
+    """Return what changes whenever the scores of a run do; None where it is gone.
+
+    A gradient run tells the same units again and again, each time from more text, so that counting
+    them is not enough.
+    """
+    query = (
+        select(
+            Run.state,
+            Run.attempt,
+            Run.created_at,
+            func.count(SensitivityScore.unit),
+            func.coalesce(func.sum(SensitivityScore.num_samples), 0),
+            func.coalesce(func.sum(type_coerce(SensitivityScore.value, Double)), 0.0),
+        )
+        .outerjoin(SensitivityScore, SensitivityScore.run_id == Run.id)
+        .where(Run.id == run_id)
+        .group_by(Run.id)
+    )
     with desk.database.reading() as session:
         found = session.execute(query).one_or_none()
-    return None if found is None else (found[0], found[1], int(found[2] or 0), str(found[3]))
+    if found is None:
+        return None
+    state, attempt, created_at, count, samples, total = found
+    return state, attempt, str(created_at), count, int(samples), str(total)
 
 
 @lru_cache(maxsize=32)

@@ -10,20 +10,30 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from engine.errors import SpecError
+from engine.events import SensitivityScored
 from tasks.bit_map.changing import change_map
 from tasks.bit_map.checking import verify
 from tasks.bit_map.opening import open_map
-from tasks.bit_map.viewing import StateView, view_state
+from tasks.bit_map.predicting import expect
+from tasks.bit_map.scoring import Scored
+from tasks.bit_map.viewing import StateView, open_workplace, view_state
 from tasks.desk import Desk
 from tasks.errors import MapNotFound
+from tasks.lease import claim_run
 from tasks.settings import Settings
 from tasks.store import bit_maps
+from tasks.store.bit_map_news import is_known
 from tasks.store.bit_map_versions import add_version
 from tasks.store.bit_maps import delete_map, list_maps
+from tasks.store.clock import later
 from tasks.store.database import Database
+from tasks.store.recording import Batch, finish, write_batch
 from tasks.store.run_changes import delete_run
+from tasks.store.tables import Run
+from tasks.submit import submit_sensitivity
 from tests.bit_map_samples import BitMapSamples, add_bit_map, list_layers
 
 LAYERS = list_layers(2)
@@ -184,6 +194,46 @@ def test_a_map_outlives_its_run_and_its_model(desk: Desk, scored: BitMapSamples)
     solve = {"edit": "solve", "budget": {"amount": 3.0, "unit": "bits"}}
     with pytest.raises(SpecError, match="was deleted; open a map from a sensitivity run"):
         change(desk, map_id, solve)
+
+
+def test_scores_that_come_in_are_news_and_are_used(desk: Desk, scored: BitMapSamples) -> None:
+    """The same units told again from more text change the prediction of a map that is open."""
+    asked = {"model": {"source": scored.model}, "widths": [4, 2]}
+    run_id = submit_sensitivity(desk, asked).id
+    held = claim_run(desk.database, desk.settings, "host/0", run_id=run_id)
+    assert held is not None
+
+    def tell(loss: float, samples: int) -> None:
+        pairs = [(name, bits) for name in LAYERS for bits in (4, 2)]
+        told = [SensitivityScored(*each, "kl_divergence", loss, None, samples) for each in pairs]
+        write_batch(desk.database, held, Batch(sensitivity_scores=told))
+
+    tell(0.5, 8)
+    map_id = open_map(desk, {"sensitivity": run_id}).record.id
+    values = [find_sum(desk, map_id)]
+    for loss, samples in ((0.25, 16), (0.125, 16)):
+        tell(loss, samples)
+        values.append(find_sum(desk, map_id))
+    assert values == [14 * 0.5, 14 * 0.25, 14 * 0.125]
+    assert not is_known(desk.database, map_id, 1)
+    finish(desk.database, held, Batch(), ending="succeeded", columns={})
+    assert not is_known(desk.database, map_id, 1)
+    end_long_ago(desk, run_id)
+    assert is_known(desk.database, map_id, 1)
+    assert not is_known(desk.database, map_id, 2)
+
+
+def find_sum(desk: Desk, map_id: int) -> float:
+    """Return the sum of the scores of a map's layers."""
+    place = open_workplace(desk, map_id)
+    assert isinstance(place.scored, Scored)
+    return expect(place.scored, place.content).value
+
+
+def end_long_ago(desk: Desk, run_id: int) -> None:
+    """Let a run have ended a minute ago."""
+    with desk.database.writing() as session:
+        session.execute(update(Run).where(Run.id == run_id).values(finished_at=later(-60)))
 
 
 def test_a_deleted_map_is_gone(desk: Desk, scored: BitMapSamples) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from engine.events import ScoreMeasured
@@ -17,9 +18,11 @@ from engine.layer_maps.catalogue import FORMATS
 from engine.specs import PRESETS, resolve
 from tasks.lease import claim_run
 from tasks.prediction import list_misfits, load_shapes
+from tasks.store.clock import later
 from tasks.store.drafts import get_draft
 from tasks.store.recording import Batch, finish
 from tasks.store.run_changes import delete_run
+from tasks.store.tables import Run
 from tests.bit_map_samples import BitMapSamples, add_bit_map, list_layers
 from tests.filled import Filled
 from tests.store_samples import BENCHMARK
@@ -251,8 +254,13 @@ def test_another_site_changes_nothing(client: TestClient, opened: dict[str, Any]
     assert client.delete(f"{ADDRESS}/1", headers=elsewhere).status_code == 403
 
 
-def test_a_tab_that_knows_is_told_nothing(client: TestClient, opened: dict[str, Any]) -> None:
+def test_a_tab_that_knows_is_told_nothing(
+    client: TestClient, opened: dict[str, Any], scored: BitMapSamples, filled: Filled
+) -> None:
     """Null at the newest revision, the state after anything changed, a name or version too."""
+    with filled.services.database.writing() as session:
+        ended = update(Run).where(Run.id == scored.sensitivity).values(finished_at=later(-60))
+        session.execute(ended)
     known = {"after": opened["state"]["revision"]}
     assert client.get(f"{ADDRESS}/1/state", params=known).json() is None
     renamed = edit(client, {"edit": "name", "name": "ours"}).json()
