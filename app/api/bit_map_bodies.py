@@ -21,7 +21,8 @@ OPENAPI_OPEN = _describe(
     {"model": "bundled:smollm2-135m-instruct", "quantizer": {"grid": "integer", "bits": 4}},
 )
 OPENAPI_EDITS = _describe(
-    "`revision` is the one that the edits were made from, `client` a word of the tab's own. Edits: "
+    "`revision` is the one that the edits were made from, `client` a word of the tab's own (without"
+    " it all that changed since is another's). Edits: "
     "set (`bits`), pin, unpin, limit (`least`, `most`; null for none), each for `layers` or a "
     "`pattern`; fuse (`fused`), solve (`budget` of `amount` and `unit`: mib, model-mib, bits, "
     "percent), undo, redo, restore (`version`), import (`text`), name (`name`).",

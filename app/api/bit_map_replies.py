@@ -92,6 +92,7 @@ class StateReply(Reply):
 
     `bits` has a width for each layer; `pinned`, `least` and `most` name layers by index. `note`
     says what of the last edit was refused, left to another tab's change, or merged with it.
+    `budget` is what these widths were solved for, null where they were set otherwise.
     """
 
     revision: int

@@ -3,7 +3,8 @@
 A tab names the revision it saw. What another tab changed since is left as it is and named; all else
 is applied to the newest state. The edits of one request are one step of undo. Undo and redo are for
 one's own steps; a tab that changed nothing yet, such as one that was just reloaded, may go through
-the history it sees. Start with `change_map`.
+the history it sees. Who gives no name is another one each time: two scripts do not know of each
+other. Start with `change_map`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from tasks.bit_map.content import Content, list_changed, read_content, write_con
 from tasks.bit_map.editing import Board, apply
 from tasks.bit_map.edits import Edit, Move, Rename, Solve
 from tasks.bit_map.ground import Ground, build_ground
-from tasks.bit_map.reading import Request, Sources, read_request
+from tasks.bit_map.reading import NOBODY, Request, Sources, read_request
 from tasks.bit_map.scoring import Scored, Unscored, find_scored
 from tasks.bit_map.solving import find_frontier, place_widths, solve
 from tasks.bit_map.versions import Versions
 from tasks.desk import Desk
+from tasks.store.bit_map_records import MapChange
 from tasks.store.bit_map_versions import list_versions
 from tasks.store.bit_maps import OpenMap, changing_map, get_map, get_snapshot
 
@@ -36,6 +38,35 @@ class Taken:
 
     places: frozenset[int] = frozenset()
     fused: bool = False
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for edits, and what others changed since the revision that was seen."""
+
+    client: str
+    others: tuple[MapChange, ...]
+
+    @property
+    def sees_content(self) -> bool:
+        """Whether the content that was seen is the newest one."""
+        return not any(change.kind in ("step", "move") for change in self.others)
+
+    @property
+    def sees_name(self) -> bool:
+        """Whether the name that was seen is the newest one."""
+        return not any(change.kind == "name" for change in self.others)
+
+    def may_move(self, opened: OpenMap, position: int) -> bool:
+        """Whether the step at a position is one's own, or may be undone or redone all the same.
+
+        What is seen may be where nobody knows any more whose step it was, or by who has none.
+        """
+        author = opened.find_author(position)
+        if author == self.client != NOBODY:
+            return True
+        is_new = self.client == NOBODY or not opened.has_edits_of(self.client)
+        return self.sees_content and (author is None or is_new)
 
 
 def change_map(desk: Desk, map_id: int, values: Mapping[str, Any]) -> str:
@@ -83,19 +114,19 @@ def _carry_out(opened: OpenMap, request: Request, ground: Ground, scored: Scored
             "revision",
             f"{request.revision} is still to come; the map is at revision {opened.revision}",
         )
-    taken = _find_taken(opened, request)
+    asker = _find_asker(opened, request)
+    taken = _find_taken(opened, request, asker)
 
     def find_widths(content: Content, budget: Budget, field: str) -> tuple[tuple[int, ...], str]:
         return _solve(scored, content, budget, field)
 
     board = Board(ground, find_widths, taken.places, taken.fused)
-    is_current = request.revision == opened.revision
     for is_step, edits in groupby(request.edits, key=_is_step):
         if is_step:
             _add_step(opened, request.client, list(edits), board)
         else:
             for edit in edits:
-                _move_or_rename(opened, request.client, edit, board, is_current=is_current)
+                _move_or_rename(opened, asker, edit, board)
     return board.remarks.write(ground.names)
 
 
@@ -113,12 +144,9 @@ def _add_step(opened: OpenMap, client: str, edits: list[Edit], board: Board) -> 
         opened.add_step(client, write_content(content))
 
 
-def _move_or_rename(
-    opened: OpenMap, client: str, edit: Edit, board: Board, *, is_current: bool
-) -> None:
+def _move_or_rename(opened: OpenMap, asker: Asker, edit: Edit, board: Board) -> None:
     if isinstance(edit, Rename):
-        if edit.name != opened.name:
-            opened.rename(client, edit.name)
+        _rename(opened, asker, edit.name, board)
         return
     assert isinstance(edit, Move)
     done = SHARED[edit.step]
@@ -127,20 +155,38 @@ def _move_or_rename(
         board.remarks.say(f"Nothing is left that could be {done}.")
         return
     position = opened.position if edit.step < 0 else opened.position + 1
-    author = opened.find_author(position)
-    is_free = is_current and not opened.has_edits_of(client)
-    if author in (None, client) or is_free:
-        opened.move_to(client, target)
-    else:
+    if asker.may_move(opened, position):
+        opened.move_to(asker.client, target)
+    elif asker.sees_content:
         board.remarks.say(f"Nothing was {done}: the step was made in another tab.")
+    else:
+        board.remarks.say(f"Nothing was {done}: another tab changed the map meanwhile.")
 
 
-def _find_taken(opened: OpenMap, request: Request) -> Taken:
-    """Compare each state that another tab made since with the one before it."""
+def _rename(opened: OpenMap, asker: Asker, name: str, board: Board) -> None:
+    """Change the name, but not one that another tab gave meanwhile."""
+    if name == opened.name:
+        return
+    if asker.sees_name:
+        opened.rename(asker.client, name)
+    else:
+        board.remarks.say(f"The name stays {opened.name!r}: another tab gave it meanwhile.")
+
+
+def _find_asker(opened: OpenMap, request: Request) -> Asker:
+    """Compare who asks with who changed the map since."""
     changes = opened.list_changes(request.revision)
-    others = [revision for revision, client in changes if client != request.client]
-    if not others:
+    return Asker(
+        request.client,
+        tuple(each for each in changes if each.client != request.client or each.client == NOBODY),
+    )
+
+
+def _find_taken(opened: OpenMap, request: Request, asker: Asker) -> Taken:
+    """Compare each state that another tab made since with the one before it."""
+    if asker.sees_content:
         return Taken()
+    others = [change.revision for change in asker.others]
     contents: dict[int, Content] = {
         revision: read_content(each)
         for revision, each in opened.list_contents(request.revision).items()

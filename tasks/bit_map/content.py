@@ -25,7 +25,7 @@ class Content:
         least: The lowest width of a layer, where there is one.
         most: The highest.
         fused: Whether layers that exporters need at one width share it.
-        budget: What the map was last solved for; None before.
+        budget: What the map was solved for; None before, and once a width was changed since.
     """
 
     widths: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 Layers that share a width change together, or none of them does. A set moves a pin along; a limit
 that a width breaks moves the width, unless it is pinned. What cannot be is left as it was and said.
+The budget that a map was solved for is forgotten as soon as its widths are others.
 Start with `apply`.
 """
 
@@ -58,10 +59,10 @@ def apply(content: Content, change: Change, board: Board) -> Content:
         case Fuse():
             made = _fuse(content, board) if change.fused else _part(content, board)
         case Restore():
-            made = _restore(content, change, board)
+            return _restore(content, change, board)
         case Solve():
-            made = _solve(content, change, board)
-    return made
+            return _solve(content, change, board)
+    return made if made.widths == content.widths else replace(made, budget=None)
 
 
 def _list_units(content: Content, places: Iterable[int], board: Board) -> Iterable[Unit]:
@@ -206,7 +207,8 @@ def _restore(content: Content, change: Restore, board: Board) -> Content:
     if fused and any(len({widths[place] for place in group}) > 1 for group in board.ground.groups):
         fused = False
         board.remarks.say("Layers no longer share widths: what another tab changed differs.")
-    return Content(tuple(widths), frozenset(pins), least, most, fused, version.budget)
+    budget = version.budget if tuple(widths) == version.widths else None
+    return Content(tuple(widths), frozenset(pins), least, most, fused, budget)
 
 
 def _solve(content: Content, change: Solve, board: Board) -> Content:

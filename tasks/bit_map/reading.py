@@ -36,7 +36,7 @@ MAX_EDITS = 1000
 MAX_NAMED = 10_000
 MAX_CLIENT = 64
 NOBODY = "api"
-"""Who edits where a request does not say: a script, which has no tab to go on from."""
+"""Who edits where a request does not say: a script, and each time another one."""
 _KNOWN = ("revision", "client", "edits")
 _WIDTHS = f"a width from 2 to 8 or {UNROUNDED}"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from tasks.store.records import RunState
+
+ChangeKind = Literal["step", "move", "name", "version"]
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,25 @@ class VersionRecord:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A map as it stands, read at one moment; `can_undo` is whether the state before is kept."""
+    """A map as it stands, read at one moment, and whether the states next to it are kept."""
 
     map: BitMapRecord
     state: StateRecord
     can_undo: bool
+    can_redo: bool
 
-    @property
-    def can_redo(self) -> bool:
-        """Whether something was undone and not edited since."""
-        return self.map.position < self.map.top
+
+@dataclass(frozen=True)
+class MapChange:
+    """How a revision came to be: an edit, undo or redo, another name, or a version that was kept.
+
+    Attributes:
+        client: Who made it; empty where that is not told.
+    """
+
+    revision: int
+    client: str
+    kind: ChangeKind
 
 
 @dataclass(frozen=True)

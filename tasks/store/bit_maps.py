@@ -17,7 +17,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tasks.errors import MapNotFound
-from tasks.store.bit_map_records import BitMapRecord, NewBitMap, Snapshot, StateRecord
+from tasks.store.bit_map_records import (
+    BitMapRecord,
+    ChangeKind,
+    MapChange,
+    NewBitMap,
+    Snapshot,
+    StateRecord,
+)
 from tasks.store.bit_map_tables import BitMap, BitMapState
 from tasks.store.clock import now
 from tasks.store.database import Database
@@ -76,14 +83,27 @@ class OpenMap:
         )
         return self._session.scalars(query.limit(1)).first()
 
-    def list_changes(self, seen: int) -> tuple[tuple[int, str], ...]:
-        """Return revision and client of every change since a revision, oldest first."""
+    def list_changes(self, seen: int) -> tuple[MapChange, ...]:
+        """Return every change since a revision that is still kept, oldest first.
+
+        A name and a version leave the position as it is; a version is nobody's.
+        """
         query = (
-            select(BitMapState.revision, BitMapState.client)
-            .where(BitMapState.map_id == self._row.id, BitMapState.revision > seen)
+            select(
+                BitMapState.revision, BitMapState.client, BitMapState.is_step, BitMapState.position
+            )
+            .where(BitMapState.map_id == self._row.id, BitMapState.revision >= seen)
             .order_by(BitMapState.revision)
         )
-        return tuple((revision, client) for revision, client in self._session.execute(query))
+        found, stood = [], None
+        for revision, client, is_step, position in self._session.execute(query):
+            kind: ChangeKind = "step" if is_step else "move"
+            if not is_step and position == stood:
+                kind = "version" if client == OPENED_BY else "name"
+            stood = position
+            if revision > seen:
+                found.append(MapChange(revision, client, kind))
+        return tuple(found)
 
     def list_contents(self, seen: int) -> dict[int, dict[str, Any]]:
         """Return the content of every kept revision from `seen` on."""
@@ -214,9 +234,11 @@ def get_snapshot(database: Database, map_id: int) -> Snapshot:
     with database.reading() as session:
         row = _get_row(session, map_id)
         state = session.get_one(BitMapState, (map_id, row.revision))
-        before = _find_at(session, map_id, row.position - 1)
         return Snapshot(
-            to_record(BitMapRecord, row), to_record(StateRecord, state), before is not None
+            to_record(BitMapRecord, row),
+            to_record(StateRecord, state),
+            can_undo=_is_kept(session, map_id, row.position - 1),
+            can_redo=row.position < row.top and _is_kept(session, map_id, row.position + 1),
         )
 
 
@@ -246,6 +268,14 @@ def _get_row(session: Session, map_id: int) -> BitMap:
     if row is None:
         raise MapNotFound(f"there is no bit map {map_id}")
     return row
+
+
+def _is_kept(session: Session, map_id: int, position: int) -> bool:
+    """Whether any state at a position is kept."""
+    query = select(BitMapState.revision).where(
+        BitMapState.map_id == map_id, BitMapState.position == position
+    )
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def _find_at(session: Session, map_id: int, position: int) -> StateRecord | None:

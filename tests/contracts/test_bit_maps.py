@@ -141,6 +141,69 @@ def test_undo_is_for_ones_own_steps(desk: Desk, scored: BitMapSamples) -> None:
     assert (reloaded.note, set(reloaded.content.widths)) == ("", {4})
 
 
+def test_scripts_without_a_name_do_not_overwrite_each_other(
+    desk: Desk, scored: BitMapSamples
+) -> None:
+    """Each request is another one's; at the newest revision it may change and undo all it sees."""
+    map_id = open_scored(desk, scored)
+
+    def send(seen: int, *edits: dict[str, Any]) -> str:
+        return change_map(desk, map_id, {"revision": seen, "edits": list(edits)})
+
+    assert send(1, set_width(0, 8)) == ""
+    assert "another tab changed it meanwhile" in send(1, set_width(0, 2))
+    assert "another tab changed the map meanwhile" in send(1, {"edit": "undo"})
+    assert widths_of(view_state(desk, map_id))[LAYERS[0]] == 8
+    assert send(2, {"edit": "undo"}) == ""
+    assert widths_of(view_state(desk, map_id))[LAYERS[0]] == 4
+
+
+def test_a_name_is_not_overwritten_unseen(desk: Desk, scored: BitMapSamples) -> None:
+    """The name that another tab gave meanwhile stays; other changes do not stand against one."""
+    map_id = open_scored(desk, scored)
+    change(desk, map_id, {"edit": "name", "name": "theirs"}, by="b")
+    late = change(desk, map_id, {"edit": "name", "name": "mine"}, seen=1)
+    assert (late.name, late.note) == (
+        "theirs", "The name stays 'theirs': another tab gave it meanwhile.",
+    )  # fmt: skip
+    change(desk, map_id, set_width(0, 2), by="b")
+    add_version(desk.database, map_id, "first")
+    assert change(desk, map_id, {"edit": "name", "name": "mine"}, seen=2).name == "mine"
+    assert change(desk, map_id, {"edit": "name", "name": "mine too"}, seen=2).name == "mine too"
+
+
+def test_a_version_does_not_stand_against_undo(desk: Desk, scored: BitMapSamples) -> None:
+    """A tab that sees the newest widths may undo, though a version was kept or a name given."""
+    map_id = open_scored(desk, scored)
+    change(desk, map_id, set_width(0, 2), by="b")
+    add_version(desk.database, map_id, "first")
+    change(desk, map_id, {"edit": "name", "name": "ours"}, by="b")
+    view = change(desk, map_id, {"edit": "undo"}, by="new", seen=2)
+    assert (view.note, widths_of(view)[LAYERS[0]]) == ("", 4)
+    stale = change(desk, map_id, {"edit": "redo"}, by="newer", seen=2)
+    assert stale.note == "Nothing was redone: another tab changed the map meanwhile."
+
+
+def test_forgotten_steps_are_not_offered(
+    desk: Desk, scored: BitMapSamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redo is offered for what is kept alone; what nobody knows of is undone only where seen."""
+    monkeypatch.setattr(bit_maps, "MAX_STATES", 3)
+    map_id = open_scored(desk, scored)
+    for place in range(3):
+        change(desk, map_id, set_width(place, 2), by="b")
+    for _ in range(2):
+        change(desk, map_id, {"edit": "undo"}, by="b")
+    for edit in ("redo", "undo") * 3:
+        view = change(desk, map_id, {"edit": edit}, by="b")
+    assert view.can_redo  # the second place, written again and again
+    redone = change(desk, map_id, {"edit": "redo"}, by="b")
+    assert not redone.can_redo  # the third has been forgotten
+    late = change(desk, map_id, {"edit": "undo"}, by="a", seen=redone.revision - 1)
+    assert late.note == "Nothing was undone: another tab changed the map meanwhile."
+    assert change(desk, map_id, {"edit": "undo"}, by="b").note == ""
+
+
 def test_a_late_solve_keeps_the_other_tabs_pins(desk: Desk, scored: BitMapSamples) -> None:
     """It solves the newest content and says so."""
     map_id = open_scored(desk, scored)

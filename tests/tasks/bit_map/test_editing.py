@@ -130,3 +130,18 @@ def test_a_solve_is_of_the_content_as_it_is(ground: Ground) -> None:
     note = board.remarks.write(ground.names)
     assert note.startswith("3 bits at edits.0.budget.")
     assert "another tab changed" in note
+
+
+def test_a_budget_is_forgotten_with_its_widths(ground: Ground) -> None:
+    """It stays while only pins or limits change; a version brings its own back, if it is whole."""
+    budget = Budget(3, "bits")
+    solved = start(ground, budget=budget)
+    kept, _ = edit(ground, solved, Pin((0,), pinned=True), Limit((1,), {"least": 2}))
+    assert kept.budget == budget
+    for change in (SetWidth((0,), 8), Import({0: 8}, ""), Limit((0,), {"least": 6})):
+        made, _ = edit(ground, solved, change)
+        assert (made.widths == solved.widths, made.budget) == (False, None)
+        back, _ = edit(ground, made, Restore(1, solved))
+        assert back.budget == budget
+    apart, _ = edit(ground, made, Restore(1, solved), taken=frozenset({0}))
+    assert apart.budget is None
