@@ -7,7 +7,8 @@ As `llama-quantize --tensor-type-file` reads them, or after `--tensor-type` on i
 tensor gets the type of the first line that is found in its name; earlier versions took the last, so
 what is written here names each tensor once. Types stand for their width: q4_0 and iq4_xs are read
 as 4 bits; grids and scales are llama.cpp's own. Names are those of models built like Llama, or of
-GPT-2 where a line names attn_qkv.
+GPT-2 where a line names attn_qkv. Letters count alike, small or capital, but for those of an escape
+(\D is not \d).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from engine.layer_maps.layer_map import (
     read_layers,
     spell_weights,
 )
+from engine.layer_maps.numbered_names import find_numbers
 from engine.layer_maps.plain_regex import Spellings, spell_all
 from engine.models.gguf_names import list_names
 from engine.specs.layer_bits import UNROUNDED
@@ -35,7 +37,7 @@ TYPES: Mapping[int, str] = MappingProxyType(
 )
 _TYPE = re.compile(r"(?:i|t)?q([2-8])_(?:[01k]|k_[sml]|xxs|xs|s|m|nl)|(?:mx|nv)fp([48])", re.I)
 _WHOLE = re.compile(r"(?:b?f16|f32)", re.I)
-_BLOCK = re.compile(r"\*?blk[.?](\d+|\*|\?)[.?](.*)")
+_LETTER = re.compile(r"\\.|[A-Z]")
 _GPT2_ONLY = ("attn_qkv", "position_embd")
 _OUTSIDE = ("token_embd", "position_embd", "output")
 _ARCHITECTURES = ("llama", "gpt2")
@@ -51,7 +53,7 @@ def _read(document: Document) -> LayerMap:
         raise ValueError(f"has {len(lines):,} lines; 1 to {MAX_LAYERS:,} are accepted")
     is_gpt2 = any(only in name for name, _ in lines for only in _GPT2_ONLY)
     layers: dict[str, int] = {}
-    spelled = spell_all(name.lower() for name, _ in lines)
+    spelled = spell_all(map(_lower, (name for name, _ in lines)))
     for (name, type_name), spellings in zip(lines, spelled, strict=True):
         width = _read_type(name, type_name)
         found = list(_list_layers(spellings, "gpt2" if is_gpt2 else "llama"))
@@ -80,27 +82,25 @@ def _read_type(name: str, text: str) -> int:
     )
 
 
+def _lower(expression: str) -> str:
+    """Return an expression with its capitals small, escapes as they are."""
+    return _LETTER.sub(lambda each: each[0] if len(each[0]) > 1 else each[0].lower(), expression)
+
+
 def _list_layers(spellings: Spellings, architecture: str) -> Iterator[str]:
     """Yield the layers whose tensors an expression is found in, as patterns of a layer map."""
     kinds, blocks = list_names(architecture)
+    before, after = "" if spellings.at_start else "*", "" if spellings.at_end else "*"
     for spelling in spellings.patterns:
-        named = _BLOCK.fullmatch(spelling)
-        block, rest = (named[1].replace("?", "*"), named[2]) if named else ("*", spelling)
+        pattern = f"{before}{spelling}{after}"
+        length = len(pattern) - pattern.count("*")
         for kind, module in kinds.items():
-            layer, tensor = f"{blocks}.{block}.{module}", f"{kind}.weight"
-            from_start = named is not None
             if kind in _OUTSIDE:
-                layer, from_start = module, spellings.at_start
-            elif named is None:
-                tensor = f".{tensor}"
-            is_possible = named is None if kind in _OUTSIDE else named or not spellings.at_start
-            if is_possible and _is_found(tensor, rest, spellings, from_start=from_start):
-                yield layer
-
-
-def _is_found(tensor: str, rest: str, spellings: Spellings, *, from_start: bool) -> bool:
-    before, after = "" if from_start else "*", "" if spellings.at_end else "*"
-    return matches(f"{before}{rest}{after}", tensor)
+                if length <= len(f"{kind}.weight") and matches(pattern, f"{kind}.weight"):
+                    yield module
+                continue
+            for block in find_numbers(pattern, "blk.", f".{kind}.weight"):
+                yield f"{blocks}.{block}.{module}"
 
 
 def _write(layer_map: LayerMap) -> str:

@@ -2,7 +2,8 @@ r"""Regular expressions as shell wildcards, as far as files of widths use them.
 
 Understood are letters and digits, \. and ., \d and [0-9], (a|b) and (?:a|b), ?, and * or + after
 something that stands for any character. Nothing that a stranger's file says is ever run as a
-regular expression, whose search may take forever. Start with `spell_all`.
+regular expression, whose search may take forever; and how many names are written down while a file
+is read is limited, however its expressions are nested. Start with `spell_all`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from engine.layer_maps.layer_map import MAX_NAME
+
 MAX_SPELLINGS = 1000
 MAX_IN_ALL = 10_000
+MAX_STEPS = 1_000_000
 _DIGITS = "0123456789"
 _PLAIN = frozenset("_-/ ")
 _MAX_DEPTH = 8
@@ -37,22 +41,48 @@ def spell_all(expressions: Iterable[str]) -> list[Spellings]:
     \d+ and [0-9]+ become *, which stands for more than digits.
 
     Raises:
-        ValueError: When one uses something else, naming it, or all together stand for too much.
+        ValueError: When one uses something else or is longer than a layer's name can be, naming it,
+            or all together stand for too much.
     """
-    found, count = [], 0
+    found, count, steps = list[Spellings](), 0, _Steps()
     for expression in expressions:
-        found.append(_spell_out(expression))
+        found.append(_spell_out(expression, steps))
         count += len(found[-1].patterns)
         if count > MAX_IN_ALL:
             raise ValueError(f"has expressions that stand for more than {MAX_IN_ALL:,} names")
     return found
 
 
-def _spell_out(expression: str) -> Spellings:
+class _Steps:
+    """How many parts of names were written down for a file."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, count: int) -> None:
+        """Take some more.
+
+        Raises:
+            ValueError: When these are too many.
+        """
+        self.count += count
+        if self.count > MAX_STEPS:
+            raise ValueError(
+                f"has expressions that take more than {MAX_STEPS:,} steps to spell out; use fewer "
+                "(a|b) and [0-9]"
+            )
+
+
+def _spell_out(expression: str, steps: _Steps) -> Spellings:
+    if len(expression) > MAX_NAME:
+        raise ValueError(
+            f"has an expression of {len(expression):,} characters, {expression[:60]!r}...; 1 to "
+            f"{MAX_NAME} are accepted"
+        )
     at_start = expression.startswith("^")
     at_end = expression.endswith("$") and not expression.endswith("\\$")
     inner = expression[at_start : len(expression) - at_end]
-    reader = _Reader(inner, expression)
+    reader = _Reader(inner, expression, steps)
     patterns = reader.read_alternatives(0)
     if reader.place < len(inner):
         raise reader.refuse()
@@ -74,8 +104,8 @@ def _without_groups(text: str) -> str:
 class _Reader:
     """Reads an expression from left to right; every method returns all spellings of its part."""
 
-    def __init__(self, text: str, whole: str) -> None:
-        self.text, self.whole, self.place = text, whole, 0
+    def __init__(self, text: str, whole: str, steps: _Steps) -> None:
+        self.text, self.whole, self.steps, self.place = text, whole, steps, 0
 
     def refuse(self) -> ValueError:
         return ValueError(
@@ -93,10 +123,14 @@ class _Reader:
         return found
 
     def _read_sequence(self, depth: int) -> list[str]:
-        found = [""]
+        found, tail = [""], ""  # letters in a row are put behind all spellings at once
         while self._peek() not in ("", "|", ")"):
-            found = self._join(found, self._repeat(self._read_atom(depth)))
-        return found
+            atom = self._repeat(self._read_atom(depth))
+            if len(atom) == 1:
+                tail += atom[0]
+            else:
+                found, tail = self._join(self._join(found, [tail]), atom), ""
+        return self._join(found, [tail])
 
     def _read_atom(self, depth: int) -> list[str]:
         """Read one letter, class or group."""
@@ -159,9 +193,11 @@ class _Reader:
     def _join(self, left: list[str], right: list[str]) -> list[str]:
         if len(left) * len(right) > MAX_SPELLINGS:
             raise self.refuse()
+        self.steps.take(len(left) * len(right))
         return [one + other for one in left for other in right]
 
     def _limit(self, found: list[str]) -> list[str]:
+        self.steps.take(len(found))
         if len(found) > MAX_SPELLINGS:
             raise self.refuse()
         return found

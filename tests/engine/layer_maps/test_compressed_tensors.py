@@ -153,6 +153,7 @@ def test_scales(groups: list[dict[str, Any]], expected: Rounding | None) -> None
         (config(group(4, "a") | {"output_activations": {"num_bits": 8}}), "rounds outputs"),
         (config(group(4, "a"), kv_cache_scheme={"num_bits": 8}), "rounds the cache"),
         (config(group(4, *["re:[0-9][0-9][0-9]"] * 11)), "stand for more than 10,000 names"),
+        (config(group(4, f"re:{'(a|b)' * 9}{'n' * 300}")), "an expression of 345 characters"),
     ],
 )
 def test_refused(text: str, said: str) -> None:

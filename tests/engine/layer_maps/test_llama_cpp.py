@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,12 +92,43 @@ def test_names_are_those_of_gguf_files(architecture: str) -> None:
         ("attn_qkv=q4_k ffn_up=q3_k_s",
          {"transformer.h.*.mlp.c_fc": 3, "transformer.h.*.attn.c_attn": 4}),
         ("attn_q=q4_k attn_norm=f32", {"model.layers.*.self_attn.q_proj": 4}),
+        (r"^.*output\.weight=q4_K", {"model.layers.*.self_attn.o_proj": 4, "lm_head": 4}),
+        (r"^.+attn_v=q4_K", {"model.layers.*.self_attn.v_proj": 4}),
+        (r"^.lk\.1.\.attn_v=q4_K", {"model.layers.1?.self_attn.v_proj": 4}),
+        (r"\.2.*\.attn_v=q4_K", {"model.layers.2*.self_attn.v_proj": 4}),
+        (r"BLK\.[0-1]\.ATTN_V=q4_K",
+         {f"model.layers.{block}.self_attn.v_proj": 4 for block in (0, 1)}),
     ],
 )  # fmt: skip
 def test_read(text: str, expected: dict[str, int]) -> None:
     """Expressions become the layers they are found in; types become their widths."""
     found = read_map(text)
     assert {name: bits.weights for name, bits in found.layers.items()} == expected
+
+
+PIECES = ["blk", "b", r"\.", ".", ".*", ".+", "1", "[01]", "(0|1.)", "(1|)", "1?", "attn_",
+          "(q|v)", "_output", "output", "t", "token_embd", "weight", "(blk|x)"]  # fmt: skip
+BLOCKS = (0, 1, 2, 7, 10, 11, 21, 117)
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=7),
+    st.sampled_from(["", "^", "^.*", "^.+"]),
+    st.sampled_from(["", "$", "weight$"]),
+)
+def test_found_where_a_search_finds(pieces: list[str], start: str, end: str) -> None:
+    """Whatever is put together from what is understood names the layers that a search finds."""
+    expression = f"{start}{''.join(pieces)}{end}"
+    tensors = {
+        f"blk.{block}.attn_{kind}.weight": f"model.layers.{block}.self_attn.{kind[0]}_proj"
+        for block in BLOCKS
+        for kind in ("q", "v", "output")
+    }
+    tensors |= {"output.weight": "lm_head", "token_embd.weight": "model.embed_tokens"}
+    expected = {name for tensor, name in tensors.items() if re.search(expression, tensor)}
+    layer_map = read_map(f"token_embd=f16 {expression}=f16")  # alone it might find nothing
+    found = {name for name in tensors.values() if find_bits(layer_map.lines, name)}
+    assert found == expected | {"model.embed_tokens"}
 
 
 def test_attn_q_is_not_found_in_attn_qkv_of_a_llama() -> None:
@@ -128,6 +161,9 @@ def test_the_first_line_counts() -> None:
         ("attn_[^v]=q4_k", "has the expression 'attn_[^v]'"),
         ("(a+)+$=q4_k", "has the expression '(a+)+$'"),
         (r"\w+=q4_k", "has the expression"),
+        (r"blk\.\D+\.attn_q=q4_k", "has the expression"),
+        (f"{'(a|b)' * 9}{'n' * 256}=q4_k", "an expression of 301 characters, '(a|b)(a|b)"),
+        (f"{'(a|a)' * 9}=q4_k " * 1000, "take more than 1,000,000 steps to spell out"),
         ("((((((((((a))))))))))=q4_k", "has the expression"),
         ("^a|b=q4_k", "has the expression '^a|b'"),
         ("[0-9][0-9][0-9][0-9]=q4_k", "has the expression '[0-9][0-9][0-9][0-9]'"),
