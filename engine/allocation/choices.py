@@ -234,16 +234,21 @@ def _list_allowed(layer: LayerChoices, limits: Limits) -> list[int]:
 def _contradiction(
     layers: Sequence[LayerChoices], allowed: Sequence[Sequence[int]], limits: Limits
 ) -> SpecError:
-    """Name two layers of a group that cannot share a width."""
+    """Name layers of a group that cannot share a width: the fewest found, two where two suffice."""
     pairs = list(zip(layers, allowed, strict=True))
-    first, others = min(pairs, key=lambda pair: len(pair[1]))
-    second, widths = next((pair for pair in pairs if not set(pair[1]) & set(others)), pairs[-1])
-    is_pinned = {first.name, second.name} & set(limits.pins)
+    first = min(pairs, key=lambda pair: len(pair[1]))
+    named, left = [first], set(first[1])
+    while left:  # each further one takes as many widths as it can, and all together take all
+        named.append(min(pairs, key=lambda pair: len(left.intersection(pair[1]))))
+        left.intersection_update(named[-1][1])
+    *others, last = (f"{layer.name} {_list_words(widths)}" for layer, widths in named[1:])
+    told = f", {', '.join(others)} and {last}" if others else f" and {last}"
+    both = "all" if others else "both"
+    is_pinned = any(layer.name in limits.pins for layer, _ in named)
     return SpecError.at(
         "pins" if is_pinned else "groups",
-        f"{first.name} can have {_list_words(others)} bits and {second.name} "
-        f"{_list_words(widths)}, but they share one width; let both have the same, or take one "
-        "out of the group",
+        f"{first[0].name} can have {_list_words(first[1])} bits{told}, but they share one "
+        f"width; let {both} have the same, or take one out of the group",
     )
 
 

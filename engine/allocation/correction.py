@@ -96,7 +96,8 @@ class Correction:
         Args:
             predicted: The sum.
             standard_error: One standard error of it, from the scores' own; its part of the
-                interval is added in squares.
+                interval is added in squares: below the value in logarithms, since what is lost
+                stays above nothing, above it as the sum that it is.
         """
         if predicted <= 0:
             room = NORMAL_QUANTILE * standard_error
@@ -110,7 +111,7 @@ class Correction:
         room = NORMAL_QUANTILE * standard_error * exp(ratio)
         return Prediction(
             value,
-            value - hypot(value * (1 - exp(-reach)), room),
+            value * exp(-hypot(reach, NORMAL_QUANTILE * standard_error / predicted)),
             value + hypot(value * (exp(reach) - 1), room),
         )
 

@@ -90,10 +90,21 @@ def test_contradictions(limits: Limits, said: str) -> None:
 
 
 def test_pairwise_agreement_is_not_enough() -> None:
-    """Three layers of which each two share a width, but not all three, are refused."""
-    layers = [layer("a", 2, 3), layer("b", 3, 4), layer("c", 2, 4)]
-    with pytest.raises(SpecError, match=r"^groups: a can have 2 or 3 bits"):
-        build_table(layers, Limits(groups=(("a", "b", "c"),)))
+    """Three layers of which each two share a width, but not all three, are all named."""
+    layers = [layer("d", 2, 3, 4, 8), layer("a", 2, 3, 8), layer("b", 3, 4, 8), layer("c", 2, 4)]
+    with pytest.raises(SpecError) as found:
+        build_table(layers, Limits(groups=(("a", "b", "c", "d"),)))
+    assert str(found.value) == (
+        "groups: c can have 2 or 4 bits, a 2, 3 or 8 and b 3, 4 or 8, but they share one width; "
+        "let all have the same, or take one out of the group"
+    )
+
+
+def test_two_are_named_where_two_suffice() -> None:
+    """Of a group the two that have no width in common are named, though others come before."""
+    layers = [layer("a", 2, 3), layer("b", 2, 4, 8), layer("c", 3, 8), layer("d", 4, 8)]
+    with pytest.raises(SpecError, match=r"^pins: d can have 8 bits and a 2 or 3, but they share"):
+        build_table(layers, Limits(pins={"d": 8}, groups=(("b", "c", "d", "a"),)))
 
 
 @pytest.mark.parametrize(

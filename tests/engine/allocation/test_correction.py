@@ -110,6 +110,24 @@ def test_standard_error_widens() -> None:
     assert noisy.high > plain.high
 
 
+@pytest.mark.parametrize("predicted", [1e-9, 0.01, 0.5, 3.0])
+@pytest.mark.parametrize("share", [0.01, 0.8, 10.0, 1e6])
+def test_never_below_nothing(predicted: float, share: float) -> None:
+    """However noisy the scores, a loss above zero is said to stay there, within a finite end."""
+    found = NOTHING.predict(predicted, share * predicted)
+    assert 0 <= found.low < found.value < found.high < float("inf")
+    if share <= 0.8:
+        assert found.low > predicted / 10
+
+
+def test_small_errors_count_alike_on_both_sides() -> None:
+    """Where the scores' error is all there is and is small, both ends are that far off."""
+    sure = Correction(0, (0.0, 0.0), ((0.0, 0.0), (0.0, 0.0)), 0.0, 8.0)
+    found = sure.predict(0.5, 0.001)
+    assert found.high - found.value == pytest.approx(0.00196, rel=0.01)
+    assert found.value - found.low == pytest.approx(0.00196, rel=0.01)
+
+
 @pytest.mark.parametrize("count", [0, 1, 4, 30, 1000])
 def test_quantile(count: int) -> None:
     """The interval of a line that is known is Student's t, as scipy has it."""
