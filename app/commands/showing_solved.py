@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
 
 from app.quantities import MIB, write_bytes
+from engine.specs import ExperimentSpec, SensitivitySpec
 from tasks.solving import SolvedMap
 
 SHOWN_LAYERS = 3
+PARTS: Mapping[str, str] = MappingProxyType(
+    {"model": "source", "quantizer": "grid", "initialization": "method"}
+)
+"""What a run needs to round as the scores did, and the field that names its kind."""
+MAPPED = ("bits", "mixing", "layer_bits")
+"""Fields of a quantizer that the map replaces."""
 
 
 def describe_solved(found: SolvedMap) -> tuple[str, ...]:
@@ -22,17 +36,45 @@ def describe_solved(found: SolvedMap) -> tuple[str, ...]:
     )
 
 
-def tell_use(found: SolvedMap) -> str:
-    """Return the fields that make a run round as the scores did."""
+def tell_use(found: SolvedMap, path: Path) -> tuple[str, ...]:
+    """Return how to use a map that was written to a file: a sentence, and a command for a shell.
+
+    The command rounds as the scores did; of a training run's layers, it measures the map there.
+    """
+    file = shlex.quote(str(path))
     spec = found.table.spec
-    quantizer = spec.quantizer.model_dump(mode="json", exclude_defaults=True)
-    fields = {"grid": spec.quantizer.grid} | {
-        name: value
-        for name, value in quantizer.items()
-        if isinstance(value, str | int | float) and name != "bits"
-    }
-    words = [f"quantizer.{name}={value}" for name, value in fields.items()]
-    return " ".join((f"model.source={spec.model.source}", *words))
+    if spec.parent is not None:
+        return (
+            f"the map is in {path}; it is for run {spec.parent} with its adapters, whose layers "
+            "were scored, not for the model without them; measure it with:",
+            f"  bitdial evaluate {spec.parent} --map solved={file}",
+        )
+    fields = " ".join(map(shlex.quote, _list_fields(spec)))
+    return (
+        f"the map is in {path}; use it with:",
+        f"  bitdial run --layer-map {file} {fields}",
+    )
+
+
+def _list_fields(spec: SensitivitySpec) -> Iterator[str]:
+    """Yield KEY=YAML of everything that says what is rounded and how, where it is no default."""
+    usual = ExperimentSpec().model_dump(mode="json")
+    for part, tag in PARTS.items():
+        values = getattr(spec, part).model_dump(mode="json")
+        named = getattr(spec, part).model_dump(mode="json", exclude_defaults=True)
+        for name, value in values.items():
+            if name in MAPPED and part == "quantizer":
+                continue
+            is_other = name in named and value != usual[part].get(name)
+            if is_other or (name == tag and value != usual[part][name]):
+                yield f"{part}.{name}={_write_yaml(value)}"
+    if spec.seed != usual["seed"]:
+        yield f"seed={spec.seed}"
+
+
+def _write_yaml(value: Any) -> str:
+    """Write a value as YAML reads it back: words as they are, all else as JSON."""
+    return value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
 
 
 def _describe_size(found: SolvedMap) -> Iterator[str]:

@@ -1,4 +1,8 @@
-"""`bitdial solve`: from a sensitivity run and a budget to a layer map."""
+"""`bitdial solve`: from a sensitivity run and a budget to a layer map.
+
+Without a file to write, the map is printed below what there is to say of it; alone where a format
+is named, so that another program can read it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.grouped import grouped
-from app.commands.layer_map import Force, Format
+from app.commands.layer_map import Force
 from app.commands.submit import AsJson
 from tasks.store.records import LARGEST_ID
 
@@ -54,7 +58,17 @@ Metric = Annotated[str | None, typer.Option(help="Which of the run's metrics, if
 Exact = Annotated[bool, typer.Option("--exact", help="Prove that no map of this size loses less.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="A file to write the map to."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="A file to write the map to; printed without one."
+    ),
+]
+MapFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="bitdial (YAML), qalof (QaLoF's JSON), or that of another program, as llama-cpp; "
+        "without --output the map is then printed alone, as a file holds it.",
+    ),
 ]
 
 
@@ -83,7 +97,7 @@ class Written:
     """Where the map goes, and how."""
 
     output: Output = None
-    format_: Format = "bitdial"
+    format_: MapFormat = None
     force: Force = False
     as_json: AsJson = False
 
@@ -92,34 +106,40 @@ class Written:
 def solve(
     *, sensitivity: Sensitivity, budget: Budget, wanted: Wanted, known: Known, written: Written
 ) -> None:
-    """Choose the widths of layers that lose least within a budget, for `run --layer-map`."""
+    """Choose the widths of layers that lose least within a budget, for `run --layer-map`.
+
+    The map goes to a file, or below the summary; alone where a format is named.
+    """
     from typing import cast
 
     from app.commands.opening import open_desk_here
     from app.commands.showing import say, write_json
     from app.commands.showing_solved import describe_solved, tell_use
     from app.solved import describe_json
+    from engine.errors import SpecError
     from engine.layer_maps.layer_map import FormatName
     from engine.layer_maps.reading import write_map
     from tasks.solve_requests import read_request
     from tasks.solving import solve_map
 
+    if written.force and written.output is None:
+        raise SpecError.at("--force", "goes with --output; name the file, or leave it out")
     values = {"sensitivity": sensitivity, "budget": budget, **vars(wanted), **_read_known(known)}
     with open_desk_here() as desk:
         found = solve_map(desk, read_request(values))
-    text = write_map(found.layer_map, format_name=cast(FormatName, written.format_))
+    text = write_map(found.layer_map, format_name=cast(FormatName, written.format_ or "bitdial"))
     if written.output is not None:
         from app.commands.layer_map import write_file
 
         write_file(written.output, text, force=written.force)
     if written.as_json:
-        write_json(describe_json(found))
+        write_json(describe_json(found) | {"text": text})
         return
-    for line in describe_solved(found):
+    is_alone = written.format_ is not None and written.output is None
+    lines = () if is_alone else describe_solved(found)
+    shown = (text.rstrip("\n"),) if written.output is None else tell_use(found, written.output)
+    for line in (*lines, *shown):
         say(line)
-    if written.output is not None:
-        say(f"the map is in {written.output}; use it with:")
-        say(f"  bitdial run --layer-map {written.output} {tell_use(found)}")
 
 
 def _read_known(known: Known) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import yaml
 
 from tasks.settings import Settings
+from tasks.store.runs import get_run
 from tasks.submit import Desk, open_desk
 from tests.app.commands.conftest import Bitdial
-from tests.tasks.builders import make_scored
+from tests.tasks.builders import make_scored, make_trained
 from tests.tasks.test_score_tables import LAYERS
 from tests.tasks.test_solving import FIRST, score
 
@@ -62,6 +64,60 @@ def test_a_budget_becomes_a_file(bitdial: Bitdial, run_id: str, tmp_path: Path) 
     assert (again.code, "is there already" in again.err) == (2, True)
 
 
+def test_a_map_is_printed_where_no_file_is_named(bitdial: Bitdial, run_id: str) -> None:
+    """Below what there is to say of it; alone where a format is named; in JSON as well."""
+    asked = ("solve", "--sensitivity", run_id, "--budget", "3.0")
+    told = bitdial(*asked).out
+    summary, _, text = told.partition("format: ")
+    assert summary.splitlines()[-1].startswith("widths: ")
+    widths = yaml.safe_load(f"format: {text}")["layers"]
+    assert set(widths) == set(LAYERS)
+    assert json.loads(bitdial(*asked, "--format", "qalof").out) == widths
+    assert yaml.safe_load(bitdial(*asked, "--json").json["text"])["layers"] == widths
+
+
+def test_the_command_that_is_told_rounds_as_the_scores_did(
+    bitdial: Bitdial, desk: Desk, tmp_path: Path
+) -> None:
+    """Patterns, inputs, initialization and model too, quoted for a shell; only widths differ."""
+    quantizer = {
+        "grid": "integer", "group_size": 32, "include": ["*q_proj"],
+        "inputs": {"rounding": "fixed", "bits": 8},
+    }  # fmt: skip
+    asked = {
+        "quantizer": quantizer, "initialization": {"method": "minimal-error"}, "seed": 7,
+        "model": {"dtype": "float16"}, "method": {"method": "ablation"},
+    }  # fmt: skip
+    names = [name for name in LAYERS if name.endswith("q_proj")]
+    run_id = make_scored(desk, score(names), widths=[8, 4, 3, 2], **asked)
+    path = tmp_path / "my map.yaml"
+    words = ("--sensitivity", str(run_id), "--budget", "3.5", "-o", str(path))
+    use = shlex.split(bitdial("solve", *words).out.splitlines()[-1])
+    assert use[:4] == ["bitdial", "run", "--layer-map", str(path)]
+    found = bitdial(*use[1:], "--dry-run", "--json").json["spec"]
+    scored = get_run(desk.database, run_id).spec
+    for part in ("model", "initialization", "seed"):
+        assert found[part] == scored[part]
+    mapped = ("bits", "mixing", "layer_bits")
+    rounded = {name: value for name, value in found["quantizer"].items() if name not in mapped}
+    assert rounded == {name: scored["quantizer"][name] for name in rounded}
+    assert rounded["inputs"]["bits"] == 8
+
+
+def test_a_map_of_a_training_run_is_for_that_run(
+    bitdial: Bitdial, desk: Desk, tmp_path: Path
+) -> None:
+    """Its layers were scored with its adapters, and it is measured with them."""
+    parent = make_trained(desk.database, desk.settings, preset="qat-lora")
+    run_id = make_scored(desk, score(), parent=parent, widths=[8, 4, 3, 2])
+    path = tmp_path / "map.yaml"
+    words = ("--sensitivity", str(run_id), "--budget", "3.5", "-o", str(path))
+    told, command = bitdial("solve", *words).out.splitlines()[-2:]
+    assert f"it is for run {parent} with its adapters" in told
+    preview = bitdial(*shlex.split(command)[1:], "--dry-run", "--json")
+    assert (preview.code, preview.json["spec"]["parent"]) == (0, parent)
+
+
 def test_a_budget_is_answered_as_json(bitdial: Bitdial, run_id: str) -> None:
     """The same numbers, layer by layer; pins, limits and widths are words of the line."""
     words = ("--pin", f"{FIRST}=8", "--least", "*.1.*=4", "--most", "*.28.*=3", "--fuse", "--exact")
@@ -71,7 +127,11 @@ def test_a_budget_is_answered_as_json(bitdial: Bitdial, run_id: str) -> None:
     assert told["widths"][FIRST] == 8
     assert set(told["counts"]) == {"8", "4", "3", "2"}
     assert told["ledger"]["effective_bits"] <= 4
-    assert told["prediction"]["low"] < told["prediction"]["sum"] < told["prediction"]["high"]
+    found = told["prediction"]
+    assert found["low"] < found["value"] < found["high"]
+    losses = {(each.unit, each.bits): each.value for each in score()}
+    summed = sum(losses[layer] for layer in told["widths"].items())
+    assert found["sum"] == pytest.approx(summed)
     assert told["budget"] == {"amount": 25.0, "unit": "percent"}
     assert told["sensitivity"]["is_complete"] is True
 
@@ -102,6 +162,7 @@ def test_other_programs_read_the_map(
         (("--budget", "3", "--widths", "7"), "widths: run 1 scored no layer at 7 bits"),
         (("--budget", "3", "--metric", "acc"), "metric: run 1 has no 'acc'"),
         (("--budget", "3", "--format", "gguf"), "format: 'gguf' is not one of bitdial"),
+        (("--budget", "3", "--force"), "--force: goes with --output; name the file"),
         (("--budget", "3", "--sensitivity", "9"), "there is no run 9"),
     ],
 )
