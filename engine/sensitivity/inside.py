@@ -2,7 +2,8 @@
 
 A block is gone through part by part: what ended before a switched layer began knows nothing of the
 switch, down to the single layer. Which that is, is seen and not known: parts are its layers and the
-modules right under the block, and their order is that of a pass. Start with `Inside`.
+modules right under the block, and their order is that of the pass of each batch. Start with
+`Inside`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Inside:
         """
         children = (each for each in block.children() if not isinstance(each, nn.ModuleList))
         self._parts = list(dict.fromkeys((*layers, *children)))
-        self._before: dict[nn.Module, tuple[nn.Module, ...]] = {}
+        self._befores: list[dict[nn.Module, tuple[nn.Module, ...]]] = []
         self._outputs: list[dict[nn.Module, Any]] = []
 
     def num_bytes(self) -> int:
@@ -41,16 +42,19 @@ class Inside:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Keep what the parts put out while a batch runs through the block, batch after batch."""
+        """Keep what the parts put out while a batch runs through the block, batch after batch.
+
+        Each batch has an order of its own: a block may leave parts out, or run them twice.
+        """
         outputs: dict[nn.Module, Any] = {}
+        before: dict[nn.Module, tuple[nn.Module, ...]] = {}
         began: set[nn.Module] = set()
 
         def begin(module: nn.Module, args: Any) -> None:
             del args
             if module in began:  # run twice: which of the two would be handed back?
-                self._before = dict.fromkeys(self._parts, ())
-            elif not self._outputs:
-                self._before.setdefault(module, tuple(outputs))
+                before.update(dict.fromkeys(self._parts, ()))
+            before.setdefault(module, tuple(outputs))
             began.add(module)
 
         def end(module: nn.Module, args: Any, output: Any) -> None:
@@ -64,17 +68,21 @@ class Inside:
         finally:
             for handle in handles:
                 handle.remove()
+        self._befores.append(before)
         self._outputs.append(outputs)
 
     def list_kept(
         self, switched: Sequence[nn.Module], batch: int
     ) -> list[tuple[nn.Module, Callable[..., Any]]]:
-        """Return the parts that ended before any switched layer began, with forwards of theirs."""
-        befores = [self._before.get(module, ()) for module in switched]
-        if not befores or batch >= len(self._outputs):
+        """Return the parts that ended before any switched layer began, with forwards of theirs.
+
+        None where a switched layer was not run in that batch, or any part twice.
+        """
+        if not switched or batch >= len(self._outputs):
             return []
-        outputs = self._outputs[batch]
-        return [(part, HandBack(outputs[part])) for part in min(befores, key=len)]
+        outputs, before = self._outputs[batch], self._befores[batch]
+        first = min((before.get(module, ()) for module in switched), key=len)
+        return [(part, HandBack(outputs[part])) for part in first]
 
 
 class HandBack:
