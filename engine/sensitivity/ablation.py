@@ -3,7 +3,7 @@
 A score is what the switched model loses more than the model at its start map on the same windows;
 its standard error is that of the mean difference, paired by window. Both directions follow from the
 start map: a high one scores one low among high, a low one one high among low, which then is
-negative.
+negative. Divergence is counted from the model as it was loaded, of a trained one the original.
 
 Source: QaLoF (`switch_precision/utils/test_config.py`) changes parts of a uniform model by hand and
 evaluates each. We differ in that all units and widths are gone through, with the blocks before the
@@ -60,7 +60,8 @@ def ablate(
     Args:
         model: The model.
         text: What it is measured on.
-        pairs: What to measure, widths in their order.
+        pairs: What to measure, widths in their order. One that computes no numbers is told in the
+            log and stays without scores.
         reuse: Whether to keep what blocks before a switched one put out; it is not, and the log
             says why, where it would not give the same or not fit into memory.
         listener: Told of scores; may raise to stop.
@@ -68,7 +69,7 @@ def ablate(
         done: Pairs that are known already.
 
     Raises:
-        ModelError: When what the model computes is not a number.
+        ModelError: When what the model computes at its start map is not a number.
     """
     meter = PairMeter(model, text, listener, reuse=reuse)
     known = set(done)
@@ -119,7 +120,12 @@ class PairMeter:
         """
         self._losses = TextLosses(self._model.split, self._model.start.layers, self._text)
         self._start = self._run(_Place(0, in_head=False))
-        _check_finite(self._start, "the model at its start map")
+        if not _is_finite(self._start):
+            raise ModelError(
+                "what the model at its start map computes is not a finite number in this format; "
+                "choose float32 or bfloat16",
+                field="model.dtype",
+            )
         if self._reuses:
             self._reuses = self._can_reuse()
 
@@ -131,12 +137,17 @@ class PairMeter:
                 self._prefix.look_inside(self._tokens)
 
     def measure(self, pair: Pair) -> Iterator[SensitivityScored]:
-        """Yield the scores of a unit at a width."""
+        """Yield the scores of a unit at a width; where they are no numbers the log says so."""
         self.approach(pair)
         place = self._places[pair.unit]
         with self._model.start.switched(self._model.units[pair.unit], pair.bits):
             losses = self._run(place)
-        _check_finite(losses, f"the model with {pair.unit} at {pair.bits} bits")
+        if not _is_finite(losses):
+            told = (
+                f"{pair.unit} at {pair.bits} bits has no score: the model computes no numbers there"
+            )
+            self._listener(Logged("warning", told))
+            return
         for metric, now in losses._asdict().items():
             value, error = _difference(now, getattr(self._start, metric))
             yield SensitivityScored(pair.unit, pair.bits, metric, value, error, len(now))
@@ -194,15 +205,6 @@ def _difference(now: Tensor, before: Tensor) -> tuple[float, float | None]:
     return float(gap.mean()), error
 
 
-def _check_finite(losses: WindowLosses, what: str) -> None:
-    """Refuse losses that are no numbers.
-
-    Raises:
-        ModelError: At the format, naming what was measured.
-    """
-    if not all(bool(each.isfinite().all()) for each in losses):
-        raise ModelError(
-            f"what {what} computes is not a finite number in this format; choose float32 or "
-            "bfloat16",
-            field="model.dtype",
-        )
+def _is_finite(losses: WindowLosses) -> bool:
+    """Whether all losses are numbers."""
+    return all(bool(each.isfinite().all()) for each in losses)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from engine.errors import ModelError
 from engine.layers.head import SplitModel
 from engine.layers.quantized_embedding import QuantizedEmbedding
 from engine.sensitivity.rounding import Spare
@@ -66,7 +67,11 @@ class Fisher:
         }
 
     def run(self, after: Callable[[int], None]) -> None:
-        """Go through the windows that are left; `after` is told of each how many are done."""
+        """Go through the windows that are left; `after` is told of each how many are done.
+
+        Raises:
+            ModelError: When what the model computes is not a number.
+        """
         with torch.enable_grad(), _observed(self._model, self._targets, self._curvatures):
             for tokens in self._windows[self.done :]:
                 _walk(self._model, tokens.unsqueeze(0).to(self._generator.device), self._generator)
@@ -115,13 +120,19 @@ class Fisher:
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from where another stood, of the same model, layers and text."""
+        """Go on from where another stood, of the same model, layers, text and kind of device.
+
+        Raises:
+            RuntimeError: When it was another kind of device; nothing has changed then.
+            ValueError: When there were more or fewer layers; nothing has changed then.
+        """
+        sums, device = state["sums"].tolist(), self._generator.device
+        found = list(zip(self._curvatures.items(), sums, strict=True))
         self._generator.set_state(state["random"])
-        sums = state["sums"].tolist()
-        for (name, curvature), of_layer in zip(self._curvatures.items(), sums, strict=True):
+        for (name, curvature), of_layer in found:
             curvature.sums = of_layer
             squares = state.get(f"{SQUARES}{name}")
-            curvature.squares = None if squares is None else squares.to(self._generator.device)
+            curvature.squares = None if squares is None else squares.to(device)
         self.done = state["sums"].shape[1]
 
 
@@ -137,10 +148,23 @@ class _Curvature:
         self.squares: Tensor | None = None
         self.sums: list[float] = []
         # a gradient that comes in pieces must be whole before it is squared
-        self._in_pieces = len(users) > 1 or any(user is head for user in users.values())
+        self._has_pieces = len(users) > 1 or any(user is head for user in users.values())
+        self._num_calls = 0
         self._pending: Tensor | None = None
         self._spare = spare
         self._now: Tensor | None = None
+
+    @property
+    def _in_pieces(self) -> bool:
+        """Whether there is more of this window's gradient than what comes at once."""
+        return self._has_pieces or self._num_calls > 1
+
+    def expect(self) -> None:
+        """Note that the weight is used; a gradient comes of every use, all uses before the first.
+
+        The head is used anew for every piece, and known to be.
+        """
+        self._num_calls += 1
 
     def add(self, gradients: Tensor, inputs: Tensor) -> None:
         """Take the gradient gradientsᵀ · inputs of this window, or a piece of it.
@@ -173,6 +197,7 @@ class _Curvature:
         self.end_pieces()
         self.sums.append(0.0 if self._now is None else float(self._now))
         self._now = None
+        self._num_calls = 0
 
     def relative_error(self) -> float | None:
         """Return one standard error of the squared gradient's mean over windows, relative to it."""
@@ -219,8 +244,17 @@ def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Draw labels from (T, V) logits; return the gradient of their loss, (T, V).
 
     Sums of K independent gradients over √K have the covariance of a single one.
+
+    Raises:
+        ModelError: When a logit is not a number; a draw would end in an error of the device.
     """
     chances = logits.float().softmax(-1)
+    if not chances.isfinite().all():
+        raise ModelError(
+            "what the model computes on the calibration text is not a finite number in this "
+            "format; choose float32 or bfloat16",
+            field="model.dtype",
+        )
     labels = torch.multinomial(chances, LABELS_PER_TOKEN, replacement=True, generator=generator)
     gradient = chances.mul_(LABELS_PER_TOKEN)
     gradient.scatter_add_(-1, labels, torch.full_like(labels, -1, dtype=gradient.dtype))
@@ -269,6 +303,7 @@ class _Observer:
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         inputs: Tensor = args[0].detach()
+        self.curvature.expect()
 
         def take(gradient: Tensor) -> None:
             rows = gradient.detach().flatten(0, -2).float()

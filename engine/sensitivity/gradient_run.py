@@ -9,16 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
 from pathlib import Path
 
 from torch import Tensor
 
-from engine.errors import CheckpointError, ModelError
+from engine.errors import CheckpointError
 from engine.events import Listener, Logged
 from engine.sensitivity.fisher import Fisher
 from engine.sensitivity.rounding import Rounding
-from engine.sensitivity.scored_model import ScoredModel, UnitSums
+from engine.sensitivity.scored_model import ScoredModel, UnitSums, require_finite
 from engine.teacher.cache import write_tensors
 from engine.tensor_file import open_tensors
 
@@ -61,25 +60,26 @@ def score_by_gradient(
 
     From eight windows on scores are told after a quarter and after half of them as well. A run that
     was stopped goes on from the state it saved last, and ends with the scores that it would have
-    had. The reference is the model at 16 bits with its adapters; a width's own adapter counts where
-    it is absorbed, as part of the weight that is rounded.
+    had; on another kind of device, whose random numbers are others, it begins anew.
+
+    The reference is the model at 16 bits with its adapters, for a trained one not the model it was
+    made from, which an ablation counts from. A width's own adapter counts where it is absorbed, as
+    part of the weight that is rounded.
 
     Args:
         model: The model, which stands at 16 bits, held, with nothing that trains.
         text: The calibration text.
         widths: That its layers know.
-        listener: Told of scores and of going on.
+        listener: Told of scores, and of going on or beginning anew.
         progress: Told of windows done and in all, the rounding at the end counting as one.
 
     Raises:
-        ModelError: When a gradient is not a number.
+        ModelError: When a gradient, or what the model computes, is not a number.
         StorageError: When the state cannot be written.
     """
     fisher = Fisher(model.split, model.find_users(), text.windows, seed=text.seed)
     state = _State(text)
-    state.find(fisher)
-    if fisher.done:
-        listener(Logged("info", f"going on after {fisher.done} windows"))
+    state.find(fisher, listener)
     count = len(text.windows)
     early = {count // 4, count // 2} if count >= LEAST_WINDOWS else set()
 
@@ -104,12 +104,7 @@ def _announce(
     for name in model.names:
         error_at = partial(rounding.of_layer, model.start.layers[name])
         scores = fisher.score(name, widths, error_at)
-        if not all(isfinite(score.value) for score in scores.values()):
-            raise ModelError(
-                f"the gradient of {name} is not a finite number in this format; choose float32 or "
-                "bfloat16",
-                field="model.dtype",
-            )
+        require_finite(scores, f"the gradient of {name}")
         sums.add(name, scores)
 
 
@@ -121,8 +116,8 @@ class _State:
     last: float = field(default_factory=time.monotonic)
     least: float = 0.0
 
-    def find(self, fisher: Fisher) -> None:
-        """Go on from the file where it is there, whole, and of the same text and model."""
+    def find(self, fisher: Fisher, listener: Listener) -> None:
+        """Go on from the file where it is there, whole, and of the same text, model and device."""
         if not self.text.path.is_file():
             return
         try:
@@ -131,6 +126,11 @@ class _State:
                     fisher.load_state({name: file.read(name) for name in file.list_names()})
         except CheckpointError:
             return  # cut off by a crash: begin anew
+        except (RuntimeError, ValueError) as error:
+            told = f"the run begins anew: what it had saved does not fit this device ({error})"
+            listener(Logged("warning", told))
+        if fisher.done:
+            listener(Logged("info", f"going on after {fisher.done} windows"))
 
     def save_sometimes(self, fisher: Fisher) -> None:
         """Write the file when it is time."""

@@ -39,7 +39,7 @@ class LayerFact(BaseModel):
     Attributes:
         shape: (O, I).
         relative_error: ‖ΔW‖² / ‖W‖² at each width.
-        rank: Rank of its adapter; None where it has none.
+        rank: Rank of its adapter, the highest where widths have their own; None where it has none.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -27,7 +27,7 @@ from engine.models.naming import split_name
 from engine.sensitivity.fisher import Modules, Score
 from engine.sensitivity.prefix import Prefix
 from engine.sensitivity.rounding import Rounding
-from engine.sensitivity.scored_model import ScoredModel, UnitSums
+from engine.sensitivity.scored_model import ScoredModel, UnitSums, require_finite
 
 METRIC = "output_error"
 
@@ -46,14 +46,21 @@ def score_outputs(
     A table's error is that of the rows that are looked up. A standard error is the score times the
     relative error over windows of its diagonal part, Σ diag(H)·ΔW², whose windows are kept apart.
 
+    An expert that some tokens are sent to counts them alone, over all tokens; what it gets does not
+    tell which window it is of, so it has no standard error.
+
     Args:
         model: The model, which stands at 16 bits.
         batches: (B, T) int64 each, on the model's device.
         widths: That its layers know.
         listener: Told of scores.
         progress: Told of layers done and in all.
+
+    Raises:
+        ModelError: When an error is not a number.
     """
-    num_windows, names = sum(map(len, batches)), model.names
+    num_windows, num_tokens = sum(map(len, batches)), sum(map(Tensor.numel, batches))
+    names = model.names
     sums = UnitSums(model.units, METRIC, num_windows, listener)
     rounding, users, done = Rounding(), model.find_users(), 0
     prefix = Prefix(model.root, model.split, model.start.layers)
@@ -62,8 +69,15 @@ def score_outputs(
         for name in stage.names:
             layer = model.start.layers[name]
             scores = {
-                bits: _score(rounding.of_layer(layer, bits), moments[name]) for bits in widths
+                bits: _score(
+                    rounding.of_layer(layer, bits),
+                    moments[name],
+                    num_windows=num_windows,
+                    num_tokens=num_tokens,
+                )
+                for bits in widths
             }
+            require_finite(scores, f"the output error of {name}")
             sums.add(name, scores)
             done += 1
             progress(done, len(names))
@@ -104,49 +118,61 @@ class _Moments:
     Attributes:
         products: (I, I) float32 Σ xxᵀ; None for a table.
         squares: (I,) float64 of each window: diag Σ xxᵀ, or how often each row is looked up.
-        num_tokens: Tokens in all.
+        is_apart: Whether all that came in could be told apart by window; a table's is in pieces
+            otherwise, and of a linear layer there is none.
     """
 
     products: Tensor | None = None
     squares: list[Tensor] = field(default_factory=list)
-    num_tokens: int = 0
+    is_apart: bool = True
 
-    def add(self, inputs: Tensor) -> None:
-        """Take (B, T, I) inputs of a linear layer."""
+    def add(self, inputs: Tensor, batch: torch.Size) -> None:
+        """Take (..., I) inputs of a linear layer, of (B, T) tokens."""
         rows = inputs.flatten(0, -2).float()
         if self.products is None:
             self.products = torch.zeros(rows.shape[1], rows.shape[1], device=rows.device)
         self.products.addmm_(rows.t(), rows)
-        self.squares += list(inputs.float().square().sum(1).double())
-        self.num_tokens += len(rows)
+        is_shaped = inputs.dim() > 2 and inputs.shape[:2] == batch
+        if is_shaped or inputs.shape[0] == batch.numel():  # some families flatten (B, T)
+            windows = rows.view(batch[0], -1, rows.shape[1])
+            self.squares += list(windows.square().sum(1).double())
+        else:
+            self.is_apart = False
 
-    def add_rows(self, rows: Tensor, *, num_rows: int) -> None:
-        """Take (B, T) rows of a table that are looked up."""
-        self.squares += [each.bincount(minlength=num_rows).double() for each in rows]
-        self.num_tokens += rows.numel()
+    def add_rows(self, rows: Tensor, batch: torch.Size, *, num_rows: int) -> None:
+        """Take the rows of a table that are looked up for (B, T) tokens; (T,) are so for each."""
+        if rows.numel() == batch[1]:
+            rows = rows.reshape(1, -1).expand(batch)
+        if rows.shape != batch and rows.shape[0] != batch.numel():
+            self.is_apart = False
+        windows = rows.reshape(batch[0], -1) if self.is_apart else rows.reshape(1, -1)
+        self.squares += [each.bincount(minlength=num_rows).double() for each in windows]
 
 
-def _score(error: Tensor, moments: Sequence[_Moments]) -> Score:
-    """Return the mean squared output error of ΔW, (O, I), which is overwritten."""
-    value, windows = 0.0, None
-    wholes = [each for each in moments if each.products is not None]
-    for each in wholes:
-        assert each.products is not None
-        value += float(((error @ each.products) * error).sum(dtype=torch.float64)) / each.num_tokens
-    squared = error.square_()
+def _score(
+    error: Tensor, moments: Sequence[_Moments], *, num_windows: int, num_tokens: int
+) -> Score:
+    """Return the squared output error of ΔW, (O, I), per token; ΔW is overwritten."""
+    value = 0.0
     for each in moments:
-        weights = squared.sum(0 if each.products is not None else 1, dtype=torch.float64)
-        parts = torch.stack(each.squares) @ weights  # (N,)
+        if each.products is not None:
+            value += float(((error @ each.products) * error).sum(dtype=torch.float64))
+    squared, windows = error.square_(), list[Tensor]()
+    for each in moments:
+        if each.products is None or each.is_apart:
+            weights = squared.sum(0 if each.products is not None else 1, dtype=torch.float64)
+            windows.append(torch.stack(each.squares) @ weights)  # (N,)
         if each.products is None:
-            value += float(parts.sum()) / each.num_tokens
-        windows = parts if windows is None else windows + parts
-    return Score(value, _relative_error(windows, value))
+            value += float(windows[-1].sum())
+    value /= num_tokens
+    is_apart = all(each.is_apart and len(each.squares) == num_windows for each in moments)
+    if not is_apart or not windows or num_windows < 2:
+        return Score(value, None)
+    return Score(value, _find_error(torch.stack(windows).sum(0), value))
 
 
-def _relative_error(windows: Tensor | None, value: float) -> float | None:
+def _find_error(windows: Tensor, value: float) -> float:
     """Return one standard error of a score by its parts over windows."""
-    if windows is None or len(windows) < 2:
-        return None
     mean = float(windows.mean())
     return value * float(windows.std()) / math.sqrt(len(windows)) / mean if mean else 0.0
 
@@ -164,7 +190,7 @@ def _observe(
     prefix.move(stage.first, batches)
     chosen = [module for name in stage.names for module in users[name].values()]
     head = model.split.head
-    with _watched([module for module in chosen if module is not head], watch):
+    with _watched(model.split.body, [each for each in chosen if each is not head], watch):
         if stage.last is None:
             for batch, tokens in enumerate(batches):
                 hidden = prefix.hidden(tokens, batch)
@@ -183,10 +209,17 @@ class _Watch:
 
     def __init__(self) -> None:
         self.found: dict[nn.Module, _Moments] = {}
+        self._batch = torch.Size((1, 1))
         self._last: Tensor | None = None
         self._of_last: _Moments | None = None
 
+    def begin(self, body: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> None:
+        """Note how many windows of how many tokens the body is about to be run on."""
+        del body, args
+        self._batch = given["input_ids"].shape
+
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """Take what went into a module."""
         del output
         inputs: Tensor = args[0]
         if inputs is self._last and self._of_last is not None:
@@ -194,17 +227,18 @@ class _Watch:
             return
         moments = self.found.setdefault(module, _Moments())
         if inputs.is_floating_point():
-            moments.add(inputs)
+            moments.add(inputs, self._batch)
         else:
-            rows = inputs.expand(1, -1) if inputs.dim() == 1 else inputs
-            moments.add_rows(rows, num_rows=int(getattr(module, "num_embeddings", 0)))
+            num_rows = int(getattr(module, "num_embeddings", 0))
+            moments.add_rows(inputs, self._batch, num_rows=num_rows)
         self._last, self._of_last = inputs, moments
 
 
 @contextmanager
-def _watched(modules: Sequence[nn.Module], watch: _Watch) -> Iterator[None]:
-    """Let a watch see what goes into modules, while open."""
-    handles = [module.register_forward_hook(watch) for module in modules]
+def _watched(body: nn.Module, modules: Sequence[nn.Module], watch: _Watch) -> Iterator[None]:
+    """Let a watch see what goes into modules of a body, while open."""
+    handles = [body.register_forward_pre_hook(watch.begin, with_kwargs=True)]
+    handles += [module.register_forward_hook(watch) for module in modules]
     try:
         yield
     finally:

@@ -116,5 +116,12 @@ def describe_layer(layer: RoundedWeight, widths: Sequence[int], rounding: Roundi
             counts=tuple(map(int, first.tolist())),
         ),
         relative_error=errors,
-        rank=None if layer.adapter is None else layer.adapter.max_rank,
+        rank=_find_rank(layer),
     )
+
+
+def _find_rank(layer: RoundedWeight) -> int | None:
+    """Return the highest rank of the adapters of all widths; None where there is no adapter."""
+    known = [layer.find_width(bits) for bits in layer.known_widths]
+    pairs = [width.adapter for width in known if width is not None]
+    return max((pair.max_rank for pair in pairs if pair is not None), default=None)

@@ -5,11 +5,13 @@ Start with `ScoredModel`; `UnitSums` turns scores of layers into those of units.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
+from engine.errors import ModelError
 from engine.events import Listener, SensitivityScored
 from engine.layers.head import SplitModel
 from engine.layers.quantized_embedding import QuantizedEmbedding
@@ -50,6 +52,23 @@ class ScoredModel:
                 if owner is not None:
                     found[owner][name] = module
         return dict(found)
+
+
+def require_finite(scores: Mapping[int, Score], what: str) -> None:
+    """Refuse scores of a layer that are no numbers.
+
+    Args:
+        scores: By width.
+        what: They come from, for the sentence.
+
+    Raises:
+        ModelError: At the format.
+    """
+    if not all(math.isfinite(score.value) for score in scores.values()):
+        raise ModelError(
+            f"{what} is not a finite number in this format; choose float32 or bfloat16",
+            field="model.dtype",
+        )
 
 
 class UnitSums:

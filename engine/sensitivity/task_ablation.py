@@ -6,10 +6,10 @@ Start with `ablate_on_tasks`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from engine.errors import ModelError
-from engine.events import Listener, ScoreMeasured, SensitivityScored
+from engine.events import Listener, Logged, ScoreMeasured, SensitivityScored
 from engine.sensitivity.checks import Pair
 from engine.sensitivity.start_map import StartMap
 from engine.sensitivity.units import Units
@@ -38,13 +38,14 @@ def ablate_on_tasks(
     Args:
         start: The layers; they stand at their start map before and after.
         units: Layers of each unit.
-        pairs: What to measure.
+        pairs: What to measure. A metric that is no number there is told in the log and not
+            announced.
         measure: Asks the tasks.
         listener: Told of scores; may raise to stop.
         done: Pairs that are known already.
 
     Raises:
-        ModelError: When a score is not a number.
+        ModelError: When a score at the start map is not a number.
     """
     known = set(done)
     left = [pair for pair in pairs if tuple(pair) not in known]
@@ -52,12 +53,33 @@ def ablate_on_tasks(
         return
     start.apply()
     before = {_name(score): score for score in measure(START, 0)}
+    _require_finite(before.values())
     for count, (unit, bits) in enumerate(left, start=1):
         with start.switched(units[unit], bits):
             found = measure(f"{unit} at {bits} bits", count)
         for score in found:
-            if _name(score) in before:
+            if _name(score) not in before:
+                continue
+            if math.isfinite(score.value):
                 listener(_compare(unit, bits, score, before[_name(score)]))
+            else:
+                told = f"{unit} at {bits} bits has no score: its {_name(score)} is no number"
+                listener(Logged("warning", told))
+
+
+def _require_finite(scores: Iterable[ScoreMeasured]) -> None:
+    """Refuse scores of the start map that are no numbers.
+
+    Raises:
+        ModelError: At the format.
+    """
+    for score in scores:
+        if not math.isfinite(score.value):
+            raise ModelError(
+                f"{_name(score)} of the model at its start map is not a finite number; choose "
+                "float32 or bfloat16",
+                field="model.dtype",
+            )
 
 
 def _name(score: ScoreMeasured) -> str:
@@ -67,12 +89,6 @@ def _name(score: ScoreMeasured) -> str:
 def _compare(unit: str, bits: int, now: ScoreMeasured, before: ScoreMeasured) -> SensitivityScored:
     """Return what is lost between two scores of one metric."""
     lost = now.value - before.value if now.direction == "lower" else before.value - now.value
-    if not math.isfinite(lost):
-        raise ModelError(
-            f"{_name(now)} with {unit} at {bits} bits is not a finite number; choose float32 or "
-            "bfloat16",
-            field="model.dtype",
-        )
     error = None
     if now.standard_error is not None and before.standard_error is not None:
         error = math.hypot(now.standard_error, before.standard_error)

@@ -9,7 +9,7 @@ import torch
 from engine.events import Listener
 from engine.sensitivity.fisher import Score
 from engine.sensitivity.rounding import Rounding
-from engine.sensitivity.scored_model import ScoredModel, UnitSums
+from engine.sensitivity.scored_model import ScoredModel, UnitSums, require_finite
 
 METRIC = "weight_error"
 
@@ -31,6 +31,9 @@ def score_weights(
         widths: That its layers know.
         listener: Told of scores, without errors and on no samples.
         progress: Told of layers done and in all.
+
+    Raises:
+        ModelError: When an error is not a number.
     """
     sums = UnitSums(model.units, METRIC, 0, listener)
     rounding, names = Rounding(), model.names
@@ -39,5 +42,6 @@ def score_weights(
         for bits in widths:
             error = rounding.of_layer(layer, bits).square_()
             scores[bits] = Score(float(error.sum(dtype=torch.float64)), None)
+        require_finite(scores, f"the rounding error of {name}")
         sums.add(name, scores)
         progress(count, len(names))

@@ -19,10 +19,23 @@ from engine.sensitivity.text_losses import CalibrationText
 from engine.sensitivity.units import list_units
 from engine.specs import Ablation, IntegerQuantizer, SensitivitySpec
 from engine.specs.quantizer import WeightQuantizer
+from tests.engine.sensitivity.odd_families import (
+    make_flat,
+    make_gemma3n,
+    make_opt,
+    make_routed,
+    make_shared,
+)
 from tests.engine.tiny_layers import integer, quantize, some_tokens
 from tests.tiny_models import make_gpt2, make_llama
 
 Scores = dict[tuple[str, int, str], SensitivityScored]
+GEMMA3N = IntegerQuantizer(
+    bits=4,
+    group_size=16,
+    exclude=("*embed*", "lm_head", "*altup*", "*per_layer*", "*laurel*"),
+)
+"""For a tiny Gemma 3n, some of whose layers are narrower than a group."""
 NUM_WINDOWS, LENGTH, BATCH_SIZE = 5, 12, 2
 
 
@@ -36,6 +49,11 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "llama": make_llama,
     "tied": lambda: make_llama(tied=True),
     "gpt2": _plain_gpt2,
+    "flat": make_flat,
+    "gemma3n": make_gemma3n,
+    "opt": make_opt,
+    "routed": make_routed,
+    "shared": make_shared,
 }
 
 

@@ -21,7 +21,7 @@ from engine.sensitivity.scored_model import ScoredModel
 from engine.sensitivity.text_losses import CalibrationText
 from engine.specs import SensitivitySpec
 from engine.specs.layer_bits import LayerBits
-from tests.engine.sensitivity.scored_tiny import NUM_WINDOWS, Heard, Scores, ignore, scored
+from tests.engine.sensitivity.scored_tiny import GEMMA3N, NUM_WINDOWS, Heard, Scores, ignore, scored
 
 NATS = 1e-5
 
@@ -199,7 +199,7 @@ def test_a_stop_leaves_nothing_behind(place: int) -> None:
     assert_untouched(model, before)
 
 
-def test_an_error_inside_a_pass_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_inside_a_pass_leaves_nothing_behind() -> None:
     """A block that fails while others hand back what is kept leaves no forward replaced."""
     model, text, spec = scored()
     before = read_map(model.start.layers)
@@ -217,6 +217,25 @@ def test_an_error_inside_a_pass_leaves_nothing_behind(monkeypatch: pytest.Monkey
         run(model, text, spec)
     handle.remove()
     assert_untouched(model, before)
+
+
+def test_a_pair_of_no_numbers_is_left_out() -> None:
+    """One unit whose rounding gives NaN has no score and a line in the log; the others have one."""
+    expected = run(*scored(widths=(2,))).scores
+    model, text, spec = scored(widths=(2,))
+    name = "model.layers.0.mlp.up_proj"
+    layer = model.start.layers[name]
+
+    def spoil(module: torch.nn.Module, args: Any, output: torch.Tensor) -> torch.Tensor:
+        del module, args
+        return output * math.nan if layer.active_bits == 2 else output
+
+    model.root.get_submodule(name).register_forward_hook(spoil)
+    heard = run(model, text, spec)
+    assert heard.scores == {key: each for key, each in expected.items() if key[0] != name}
+    (told,) = [event for event in heard.events if isinstance(event, Logged)]
+    assert told.level == "warning"
+    assert told.message.startswith(f"{name} at 2 bits has no score")
 
 
 def test_a_model_of_no_numbers_is_refused() -> None:
@@ -251,6 +270,17 @@ def test_blocks_that_share_more_are_found_out() -> None:
     found = Prefix(model.root, model.split, model.start.layers)
     assert "share more" in found.find_obstacle([text.windows])
     assert found.place == 0
+
+
+def test_keys_of_earlier_blocks_are_found_out() -> None:
+    """Where the last blocks look up keys that a skipped block would have left, all are run."""
+    asked: dict[str, Any] = {"widths": (2,), "unit": "block", "quantizer": GEMMA3N}
+    expected = run(*scored("gemma3n", **asked), reuse=False).scores
+    heard = run(*scored("gemma3n", **asked))
+    assert len({unit for unit, _, _ in heard.scores}) == 10
+    assert heard.scores == expected
+    (told,) = [event.message for event in heard.events if isinstance(event, Logged)]
+    assert "share more" in told
 
 
 @pytest.mark.parametrize(("kind", "counted"), [("up_proj", 6), ("down_proj", 7)])
