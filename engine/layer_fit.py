@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.allocation.budget import check_layers
 from engine.allocation.fractions import spread_widths
+from engine.allocation.mean_budget import check_layers
 from engine.errors import Problem, SpecError
 from engine.estimates.rank_space import list_groups
 from engine.estimates.selection import list_adapted, list_quantized, list_selected

@@ -8,8 +8,8 @@ search behind it), `fusion` (layers that share a width). Of a map: `ledger` (whe
 `correction` (what its loss will really be, learned from maps that were measured).
 
 The widths a run chooses for itself: `fractions` (the published rule: the first blocks get the
-higher of two widths), `budget` (the widths with the smallest summed scores that a mean number of
-bits allows), `width_file` (the widths a run chose, as a file).
+higher of two widths), `mean_budget` (the widths with the smallest summed scores that a mean number
+of bits allows), `width_file` (the widths a run chose, as a file).
 
 Where scores come from is `engine.sensitivity`. Start with `choices` and `frontier`.
 """

@@ -21,7 +21,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Solution:
+class Packing:
     """A choice for every item.
 
     Attributes:
@@ -66,7 +66,7 @@ class States(NamedTuple):
         )
 
 
-def solve(costs: Floats, sizes: Ints, limit: int) -> Solution:
+def solve(costs: Floats, sizes: Ints, limit: int) -> Packing:
     """Find the cheapest choices whose sizes add up to at most `limit`.
 
     The Lagrangian bound gives a price of size and a first solution; a choice whose regret at that
@@ -89,7 +89,7 @@ def solve(costs: Floats, sizes: Ints, limit: int) -> Solution:
     cheapest = np.lexsort((sizes, costs))[:, 0]
     if _total(sizes, cheapest) <= limit:
         cost = float(_total(costs, cheapest))
-        return Solution(cheapest, cost, cost)
+        return Packing(cheapest, cost, cost)
     found = _find_price(costs, sizes, limit, cheapest)
     first = _improve(costs, sizes, _fill(sizes, limit, found), limit)
     return _search(costs, sizes, limit, found=found, first=first)
@@ -148,7 +148,7 @@ def _improve(costs: Floats, sizes: Ints, choices: Ints, limit: int) -> Ints:
     return choices
 
 
-def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Ints) -> Solution:
+def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Ints) -> Packing:
     """Search what may be better than the first solution; return the better of the two."""
     cost = float(_total(costs, first))
     gap = cost - found.bound
@@ -156,7 +156,7 @@ def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Int
     regrets = priced - priced.min(axis=1, keepdims=True)
     is_open = regrets < gap * (1 + 1e-9)
     if gap <= _ROUNDING * abs(cost):
-        return Solution(first, cost, cost)
+        return Packing(first, cost, cost)
     fixed = is_open.sum(axis=1) == 1
     choices = np.where(fixed, is_open.argmax(axis=1), first)
     rows = np.flatnonzero(~fixed)
@@ -171,7 +171,7 @@ def _search(costs: Floats, sizes: Ints, limit: int, *, found: _Price, first: Int
     if best is None or float(_total(costs, best)) >= cost:
         best = first
     best_cost = float(_total(costs, best))
-    return Solution(best, best_cost, best_cost if is_exact else min(best_cost, found.bound))
+    return Packing(best, best_cost, best_cost if is_exact else min(best_cost, found.bound))
 
 
 def grow(

@@ -76,13 +76,22 @@ def spell_weights(layer_map: LayerMap) -> dict[str, int]:
         ValueError: When the map holds a pattern, or gives inputs or a cache a width.
     """
     for name, bits in layer_map.layers.items():
-        if not _WILDCARDS.isdisjoint(name):
-            raise ValueError(f"cannot hold the pattern {name}; give each layer by its name")
+        refuse_pattern(name)
         if {bits.inputs, bits.cache} - {None, UNROUNDED}:
             raise ValueError(
                 f"cannot give {name} inputs or a cache a width; write Bitdial's own format"
             )
     return {name: bits.weights for name, bits in layer_map.layers.items()}
+
+
+def refuse_pattern(name: str) -> None:
+    """Refuse a pattern, for a format that holds names alone.
+
+    Raises:
+        ValueError: Naming it.
+    """
+    if not _WILDCARDS.isdisjoint(name):
+        raise ValueError(f"cannot hold the pattern {name}; give each layer by its name")
 
 
 def build_map(lines: Iterable[str], *, model: str = "") -> LayerMap:

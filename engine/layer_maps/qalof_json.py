@@ -12,10 +12,14 @@ from __future__ import annotations
 
 import json
 
-from engine.layer_maps.layer_map import Document, LayerMap, MapFormat, read_layers
+from engine.layer_maps.layer_map import (
+    Document,
+    LayerMap,
+    MapFormat,
+    read_layers,
+    refuse_pattern,
+)
 from engine.specs.layer_bits import LayerBits
-
-_WILDCARDS = frozenset("*?[")
 
 
 def _recognizes(document: Document) -> bool:
@@ -35,8 +39,7 @@ def _write(layer_map: LayerMap) -> str:
 
 
 def _width(name: str, bits: LayerBits) -> int:
-    if _WILDCARDS & set(name):
-        raise ValueError(f"cannot hold the pattern {name}; give each layer by its name")
+    refuse_pattern(name)
     others = {width for width in (bits.inputs, bits.cache) if width is not None}
     if others - {bits.weights}:
         raise ValueError(

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
-from engine.allocation.budget import Scores, check_layers, fit_budget
 from engine.allocation.fractions import Widths, mean_bits, spread_widths
+from engine.allocation.mean_budget import Scores, check_layers, fit_budget
 from engine.allocation.width_file import WIDTHS_FILE, WidthFile, find_widths, write_widths
 from engine.data.windows import spread
 from engine.errors import CheckpointError, ModelError

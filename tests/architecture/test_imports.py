@@ -21,7 +21,7 @@ LIGHT_ROOMS = (
     "tasks.store",
     "tasks.store.runs",
     "engine.specs",
-    "engine.allocation.budget",
+    "engine.allocation.mean_budget",
     "engine.layer_maps.reading",
     "engine.estimates",
     "engine.search.strategies",

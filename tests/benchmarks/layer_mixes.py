@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from engine.allocation.budget import fit_budget
 from engine.allocation.fractions import Widths, spread_widths
+from engine.allocation.mean_budget import fit_budget
 from engine.layers.head import SplitModel
 from engine.layers.swap import LayerPlan, find_targets
 from engine.sensitivity.gradient import Question, Sensitivity, measure_sensitivity

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from engine.allocation.budget import Scores, check_layers, fit_budget
 from engine.allocation.fractions import mean_bits, spread_widths
+from engine.allocation.mean_budget import Scores, check_layers, fit_budget
 from engine.errors import SpecError
 
 WIDTHS = range(2, 9)
