@@ -1,6 +1,6 @@
 """A fraction of bits as whole widths of layers, by the published rule: the first blocks get more.
 
-Nothing is measured here; `budget` decides by scores. Names and sizes alone, so that an estimate and
+Nothing is measured here; `mean_budget` decides by scores. Names and sizes alone, so that an estimate and
 a run come to the same widths. Start with `spread_widths`.
 """
 

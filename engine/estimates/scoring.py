@@ -7,6 +7,7 @@ makes about four in all. Start with `scoring_seconds` and `scoring_bytes`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -20,6 +21,10 @@ from engine.specs import Ablation, SensitivitySpec
 from engine.specs.sensitivity import GradientMethod, OutputErrorMethod, WeightErrorMethod
 
 FLOAT32_BYTES = 4
+COUNT_BYTES = 8
+"""Of a float64: what is summed for each window."""
+BLOCK_NORMS = 2
+"""Parts of a block beside its layers that put out a hidden state each."""
 GRADIENT_PASSES = 4
 """Forward, back, and the gradient of every weight, squared."""
 
@@ -89,7 +94,10 @@ def scoring_seconds(
 
 
 def scoring_bytes(spec: SensitivitySpec, shapes: ModelShapes, *, stored: int) -> int:
-    """Return what a method holds beside the model: squares, moments, or kept outputs of blocks.
+    """Return what a method holds beside the model at once: squares, moments, or kept outputs.
+
+    Output errors hold the moments of one block, an ablation the outputs of one block and of its
+    parts. The parts are counted whole: a machine with little free memory keeps none of them.
 
     Args:
         spec: What was asked.
@@ -99,13 +107,47 @@ def scoring_bytes(spec: SensitivitySpec, shapes: ModelShapes, *, stored: int) ->
     layers = list_quantized(spec, shapes)
     if isinstance(spec.method, GradientMethod):
         return FLOAT32_BYTES * sum(layer.num_weights for layer in layers)
+    hidden = count_calibration(spec) * shapes.hidden_size * stored
     if isinstance(spec.method, OutputErrorMethod):
-        return FLOAT32_BYTES * sum(size**2 for _, size in _list_inputs(layers))
+        return hidden + _moments_bytes(layers, num_windows=_count_samples(spec))
     if not isinstance(spec.method, Ablation) or asks_tasks(spec):
         return 0
-    targets = count_calibration(spec) * shapes.hidden_size * FLOAT32_BYTES
-    kept = count_calibration(spec) * shapes.hidden_size * stored
-    return targets + kept * (shapes.num_blocks if spec.method.reuse_activations else 1)
+    known = count_calibration(spec) * shapes.hidden_size * FLOAT32_BYTES
+    head = FLOAT32_BYTES * shapes.hidden_size * shapes.vocab_size if stored < FLOAT32_BYTES else 0
+    held = hidden + known + head  # the 16-bit model's states, what it foretells, the head widened
+    if not spec.method.reuse_activations or spec.unit == "kind":
+        return held
+    parts = count_calibration(spec) * stored * _count_outputs(layers) + BLOCK_NORMS * hidden
+    return held + hidden + (parts if spec.unit == "layer" else 0)
+
+
+def _count_samples(spec: SensitivitySpec) -> int:
+    return count_calibration(spec) // spec.calibration.max_length
+
+
+def _moments_bytes(layers: Sequence[LayerShape], *, num_windows: int) -> int:
+    """Return the largest sum over a block of its inputs' moments, and of their squares by window.
+
+    A table has a count for each of its rows instead.
+    """
+    found = Counter[int | None]()
+    linear = [layer for layer in layers if not layer.is_embedding]
+    for (_, name), size in _list_inputs(linear):
+        found[split_name(name).block] += FLOAT32_BYTES * size**2 + COUNT_BYTES * num_windows * size
+    for layer in layers:
+        if layer.is_embedding:
+            found[None] += COUNT_BYTES * num_windows * layer.out_features
+    return max(found.values(), default=0)
+
+
+def _count_outputs(layers: Sequence[LayerShape]) -> int:
+    """Return the numbers per token that the layers of a block put out, of the largest block."""
+    found = Counter[int]()
+    for layer in layers:
+        block = split_name(layer.name).block
+        if block is not None:
+            found[block] += layer.out_features
+    return max(found.values(), default=0)
 
 
 def count_at_once(spec: SensitivitySpec) -> int:

@@ -16,7 +16,7 @@ from engine.estimates.scoring import (
     list_scored,
     scoring_bytes,
 )
-from engine.models.shapes import ModelShapes, read_shapes
+from engine.models.shapes import LayerShape, ModelShapes, read_shapes
 from engine.specs import SensitivitySpec, resolve_sensitivity
 
 pytestmark = pytest.mark.skipif(
@@ -56,17 +56,51 @@ def test_a_width_that_units_start_at_costs_nothing(shapes: ModelShapes) -> None:
 
 
 def test_methods_hold_what_they_need(shapes: ModelShapes) -> None:
-    """Squares of every weight, moments of every input, outputs of every block, or nothing."""
+    """Squares of every weight, a block's moments of inputs, outputs of a block, or nothing."""
     held = {
         method: scoring_bytes(ask(method), shapes, stored=4)
         for method in ("gradient", "output-error", "weight-error", "ablation")
     }
     assert held["gradient"] == 4 * 106_168_320
     assert held["weight-error"] == 0
-    assert held["ablation"] == 32 * 256 * 576 * 4 * 31
+    hidden = 32 * 256 * 576 * 4
+    outputs = 2 * 576 + 2 * 192 + 2 * 1536 + 576  # q and o, k and v, gate and up, down
+    assert held["ablation"] == 5 * hidden + 32 * 256 * outputs * 4
     inputs = 3 * 576**2 + 1536**2  # q, k and v share theirs, and so do gate and up
-    assert held["output-error"] == 30 * 4 * inputs
-    assert scoring_bytes(ask(PLAIN), shapes, stored=4) < held["ablation"] / 10
+    windows = 32 * 8 * (3 * 576 + 1536)
+    assert held["output-error"] == hidden + 4 * inputs + windows
+    assert scoring_bytes(ask(PLAIN), shapes, stored=4) == 2 * hidden
+    assert scoring_bytes(ask("ablation", unit="block"), shapes, stored=4) == 3 * hidden
+    assert scoring_bytes(ask("ablation", unit="kind"), shapes, stored=4) == 2 * hidden
+
+
+def test_a_head_in_16_bits_is_held_in_32_as_well(shapes: ModelShapes) -> None:
+    """Losses are computed in float32, so that the head stands there once more."""
+    wide, narrow = (scoring_bytes(ask(PLAIN), shapes, stored=stored) for stored in (4, 2))
+    assert narrow == wide * 3 // 4 + 4 * 49152 * 576
+
+
+def test_moments_do_not_grow_with_the_blocks() -> None:
+    """A model of twice as many blocks holds the moments of one of them at a time."""
+    kinds = {"self_attn.q_proj": (64, 64), "self_attn.o_proj": (64, 64), "mlp.down_proj": (64, 256)}
+    two, four = (
+        ModelShapes(
+            layers=tuple(
+                LayerShape(f"model.layers.{block}.{kind}", *sides)
+                for block in range(count)
+                for kind, sides in kinds.items()
+            ),
+            other_parameters=0,
+            tied=True,
+            table_name="model.embed_tokens",
+            vocab_size=100,
+            hidden_size=64,
+            num_blocks=count,
+        )
+        for count in (2, 4)
+    )
+    asked = ask("output-error")
+    assert scoring_bytes(asked, two, stored=4) == scoring_bytes(asked, four, stored=4)
 
 
 def test_more_text_takes_longer_and_holds_more(shapes: ModelShapes) -> None:
