@@ -3,9 +3,9 @@
 SmolLM2-135M, 210 linear layers, integer groups of 64, from 16 bits; every method on the same
 calibration tokens. The gradient scores all layers at {8, 6, 4, 3, 2} bits. The exact ablation
 measures layers spread over the model at {2, 4} bits, each pair with and without what the blocks
-before it put out kept, in turn, so that whatever else the machine does hits both. How long all 210
-layers would take is told from the pairs that were measured; `--layers 210` measures them all.
-Start with `main`.
+before it put out kept, in turn, so that whatever else the machine does hits both; a few of them by
+the obvious loop as well, which applies a map and evaluates it whole. How long all 210 layers would
+take is told from the pairs that were measured; `--layers 210` measures them all. Start with `main`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ import torch
 
 from engine.data.corpora import load_documents
 from engine.data.windows import build_windows, spread
+from engine.evaluation.language_modeling import evaluate_language_model
 from engine.events import Event, SensitivityScored
+from engine.layers.bit_maps import setting_at
 from engine.layers.head import SplitModel
-from engine.layers.layer_map import held
+from engine.layers.layer_map import apply_map, bypassed, held
 from engine.layers.swap import LayerPlan, install
 from engine.layers.width_bank import add_widths
 from engine.models.loading import load_model
@@ -49,12 +51,15 @@ from engine.specs import (
     NoAdapter,
     SensitivitySpec,
 )
+from engine.specs.layer_bits import LayerBits
 from tests.benchmarks.report import CannotMeasure, Report, describe_environment
 
 WIDTHS = (8, 6, 4, 3, 2)
 MEASURED = (2, 4)
 BATCH_SIZE = 4
 SEED = 0
+NUM_OBVIOUS = 6
+"""Pairs of the obvious loop: what one takes does not depend on where it is."""
 LEAST = 1e-6
 """Scores below count as this much when they are compared, in nats per token."""
 TARGETS = {
@@ -78,6 +83,11 @@ class Found:
     scores: Scores = field(default_factory=dict)
     seconds: float = 0.0
     fixed: float = 0.0
+
+    @property
+    def num_scores(self) -> int:
+        """How many pairs were measured."""
+        return sum(map(len, self.scores.values()))
 
     def listen(self, event: Event) -> None:
         """Take note of a divergence or an error."""
@@ -143,18 +153,21 @@ def run(model: ScoredModel, windows: torch.Tensor, *, num_layers: int, folder: P
         lambda found: score_weights(model, WIDTHS, listener=found.listen, progress=_ignore_both)
     )
     pairs = choose_pairs(model, num_layers)
-    kept, whole = measure_ablations(model, windows, pairs)
-    share = len(pairs) / (len(model.units) * len(MEASURED))
+    kept, whole, obvious = measure_ablations(model, windows, pairs)
+    num_pairs = len(model.units) * len(MEASURED)
+    share = len(pairs) / num_pairs
     seconds = {
         "gradient_seconds": gradient.seconds,
         "ablation_seconds": whole.fixed + whole.seconds / share,
         "ablation_with_reuse_seconds": kept.fixed + kept.seconds / share,
+        "obvious_seconds": obvious.fixed + obvious.seconds * num_pairs / obvious.num_scores,
         "output_error_seconds": cheap["output_error"].seconds,
         "weight_error_seconds": cheap["weight_error"].seconds,
     }
     figures = {
         "gradient_speed": seconds["ablation_seconds"] / gradient.seconds,
         "reuse_speed": seconds["ablation_seconds"] / seconds["ablation_with_reuse_seconds"],
+        "obvious_speed": seconds["obvious_seconds"] / seconds["ablation_with_reuse_seconds"],
         "largest_difference": find_difference(kept.scores, whole.scores),
         **correlate(gradient.scores, whole.scores, "spearman"),
         **correlate(cheap["output_error"].scores, whole.scores, "output_error_spearman"),
@@ -168,6 +181,7 @@ def run(model: ScoredModel, windows: torch.Tensor, *, num_layers: int, folder: P
         device="cpu",
         windows=f"{windows.shape[0]} of {windows.shape[1]} tokens",
         ablation=f"{len(pairs)} pairs measured; seconds of all are told by their share {share:.3f}",
+        obvious=f"{obvious.num_scores} of these pairs",
     )
     return Report("sensitivity", figures, TARGETS, environment)
 
@@ -203,11 +217,17 @@ def choose_pairs(model: ScoredModel, num_layers: int) -> list[Pair]:
 @torch.no_grad()
 def measure_ablations(
     model: ScoredModel, windows: torch.Tensor, pairs: Sequence[Pair]
-) -> tuple[Found, Found]:
-    """Measure pairs with what comes before them kept, and without, in turn."""
+) -> tuple[Found, Found, Found]:
+    """Measure pairs with what comes before them kept, without, and some by the obvious loop.
+
+    In turn, so that whatever else the machine does hits all.
+    """
     hidden = torch.cat([model.split.hidden(part) for part in torch.split(windows, BATCH_SIZE)])
     text = CalibrationText(windows, hidden, BATCH_SIZE)
-    kept, whole = Found(), Found()
+    kept, whole, obvious = Found(), Found(), Found()
+    loop = ObviousLoop(model, text)
+    obvious.fixed = _time(loop.prepare)
+    apart = -(-len(pairs) // NUM_OBVIOUS)
     with held(model.start.layers, torch.float32):
         meters = {}
         for found, reuse in ((kept, True), (whole, False)):
@@ -219,7 +239,52 @@ def measure_ablations(
                 # moving along goes once through all blocks, however many pairs are measured
                 found.fixed += _time(partial(meters[reuse].approach, pair))
                 found.seconds += _time(partial(_measure, meters[reuse], pair, found))
-    return kept, whole
+            if place % apart == 0:
+                obvious.seconds += _time(partial(loop.measure, pair, obvious))
+    return kept, whole, obvious
+
+
+class ObviousLoop:
+    """What an ablation is without `engine.sensitivity`: a map applied and evaluated, each time.
+
+    As evaluations of maps do it, the 16-bit model's logits computed from its hidden states.
+    """
+
+    def __init__(self, model: ScoredModel, text: CalibrationText) -> None:
+        self._model = model
+        self._text = text
+        self._start = 0.0
+
+    def prepare(self) -> None:
+        """Evaluate the start."""
+        self._start = self._evaluate()
+
+    def measure(self, pair: Pair, found: Found) -> None:
+        """Apply a map with one unit at another width, evaluate it, and go back."""
+        start, names = self._model.start, self._model.units[pair.unit]
+        setting = setting_at(LayerBits(pair.bits), start.quantizer)
+        apply_map(start.layers, dict.fromkeys(names, setting))
+        lost = self._evaluate() - self._start
+        start.apply()
+        found.scores.setdefault(pair.unit, {})[pair.bits] = lost
+
+    def _evaluate(self) -> float:
+        with held(self._model.start.layers, torch.float32):
+            scores = evaluate_language_model(
+                self._model.split,
+                self._text.windows,
+                batch_size=BATCH_SIZE,
+                teacher=self._text.hidden,
+                teacher_logits=self._ask_original,
+                progress=_ignore_both,
+            )
+        if scores.divergence is None:
+            raise CannotMeasure("an evaluation needs the hidden states of the 16-bit model")
+        return scores.divergence.value
+
+    def _ask_original(self, hidden: torch.Tensor) -> torch.Tensor:
+        with bypassed(self._model.start.layers):
+            return self._model.split.logits(hidden)
 
 
 def _measure(meter: PairMeter, pair: Pair, found: Found) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.layers.layer_map import read_map
 from engine.specs import IntegerQuantizer
 from tests.benchmarks import sensitivity
 from tests.engine.tiny_layers import some_tokens
@@ -20,6 +21,25 @@ def test_ways_of_scoring_are_timed_and_compared(tmp_path: Path) -> None:
     assert report.figures["largest_difference"] <= 1e-3
     assert report.figures["gradient_speed"] > 0
     assert "18 pairs" in report.environment["ablation"]
+    obvious = report.figures["obvious_seconds"]
+    speed = obvious / report.figures["ablation_with_reuse_seconds"]
+    assert report.figures["obvious_speed"] == pytest.approx(speed)
+
+
+def test_the_obvious_loop_finds_the_same_scores() -> None:
+    """A map applied and evaluated loses what both ablations measured, at pairs of both widths."""
+    model = sensitivity.install_all(make_llama(), IntegerQuantizer(bits=4, group_size=16))
+    before = read_map(model.start.layers)
+    pairs = sensitivity.choose_pairs(model, 9)
+    found = sensitivity.measure_ablations(model, some_tokens(5, 12), pairs)
+    kept, whole, obvious = (each.scores for each in found)
+    assert [each.num_scores for each in found] == [18, 18, sensitivity.NUM_OBVIOUS]
+    assert {bits for scores in obvious.values() for bits in scores} == set(sensitivity.MEASURED)
+    for unit, scores in obvious.items():
+        for bits, value in scores.items():
+            assert value == pytest.approx(kept[unit][bits], rel=1e-2, abs=1e-7)
+            assert value == pytest.approx(whole[unit][bits], rel=1e-2, abs=1e-7)
+    assert read_map(model.start.layers) == before
 
 
 def test_layers_are_spread_over_the_model() -> None:
