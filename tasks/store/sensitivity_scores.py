@@ -56,8 +56,9 @@ def list_done(database: Database, run_id: int) -> frozenset[tuple[str, int]]:
 def list_comparable(database: Database, run: RunRecord) -> tuple[RunRecord, ...]:
     """Return other sensitivity runs whose scores answer the same question, the newest first.
 
-    They take the same units of the same model (and training run) from the same start, on the same
-    grid; method, text and widths may differ. Runs that have not begun are left out.
+    They take the same units of the same model (and training run) from the same start map and
+    initialization, on the same grid, with the same adapters; method, text and widths may differ.
+    Runs that have not begun are left out.
     """
     query = (
         select(Run)
@@ -103,5 +104,7 @@ def _describe_question(spec: dict[str, Any]) -> dict[str, Any]:
         "model": spec["model"],
         "parent": spec.get("parent"),
         "quantizer": quantizer,
+        "adapter": spec.get("adapter"),
+        "initialization": spec.get("initialization"),
         **{name: spec.get(name) for name in START},
     }

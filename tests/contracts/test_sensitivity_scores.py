@@ -124,6 +124,7 @@ def test_runs_that_answer_the_same_question_are_comparable(
         {"model": {"dtype": "bfloat16"}},
         {"quantizer": {"grid": "integer", "group_size": 32}},
         {"quantizer": {"grid": "normal-float"}},
+        {"initialization": {"method": "minimal-error"}},
         {"unit": "block"},
         {"start_bits": 2},
         {"start_map": ["*.mlp.*=4"]},
