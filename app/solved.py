@@ -37,8 +37,8 @@ def describe_json(found: SolvedMap) -> dict[str, Any]:
             "high": told.high,
             "corrected_by": told.corrected_by,
             "sum": solution.loss,
-            "gap": found.gap,
-            "next_gain": solution.next_gain,
+            "gap": told.gap,
+            "next_gain": told.next_gain,
             "next_layers": list(solution.best_next),
         },
     }

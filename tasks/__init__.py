@@ -22,7 +22,8 @@ Rooms, in the order a run meets them:
 - `layer_maps.py` says which layer of a run has which width; `score_tables.py` what each loses at
   which width, `scored_units.py` what is shown of that, `agreements.py` how far two such runs agree;
   `solving.py` makes a map of a budget, as `solve_requests.py` reads it.
-- `bit_map/` is about layer maps that people edit.
+- `map_subjects.py` says what a layer map is about and what scores it, `map_corrections.py` what
+  measured maps teach about predicted ones; `bit_map/` is about layer maps that people edit.
 - `parents.py` finds what an attempt needs of the run it builds on; `exporting.py` what is written
   of a run for other programs, and `export_process.py` is the process that writes it.
 - `failures.py` says what an exception means; `microbatch.py` makes do with less memory.

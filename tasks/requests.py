@@ -35,11 +35,23 @@ def queue(
 
     A head that starts at random has no baseline to speak of until it is trained: none is queued.
     """
-    new = _build_new_run(desk, resolved, shapes, priority=priority)
-    baseline = None
-    if with_baseline and _has_baseline(resolved.spec) and not new.is_baseline:
-        baseline = _build_baseline_run(desk, resolved.spec, shapes, priority=priority)
+    new, baseline = plan(desk, resolved, shapes, priority=priority, with_baseline=with_baseline)
     return _create(desk, new, baseline)
+
+
+def plan(
+    desk: Desk,
+    resolved: ResolvedSpec,
+    shapes: ModelShapes,
+    *,
+    priority: int = 0,
+    with_baseline: bool = True,
+) -> tuple[NewRun, NewRun | None]:
+    """Return the rows that `queue` would make: the run's, and its baseline's where it has one."""
+    new = _build_new_run(desk, resolved, shapes, priority=priority)
+    if not with_baseline or not _has_baseline(resolved.spec) or new.is_baseline:
+        return new, None
+    return new, _build_baseline_run(desk, resolved.spec, shapes, priority=priority)
 
 
 def queue_child(

@@ -14,25 +14,23 @@ from typing import cast
 
 from engine.allocation.budgets import limit_bits
 from engine.allocation.choices import LayerChoices, Limits, Table, build_table
-from engine.allocation.correction import learn
 from engine.allocation.exact import solve_exactly
 from engine.allocation.frontier import Solution, build_frontier
 from engine.allocation.fusion import list_fusion_groups
 from engine.allocation.ledger import Ledger, write_ledger
 from engine.allocation.stored import stored_bits
 from engine.errors import SpecError
+from engine.estimates.selection import list_selected
 from engine.layer_maps.layer_map import LayerMap, Rounding
 from engine.models.shapes import LayerShape
 from engine.specs.layer_bits import LayerBits, list_named
 from engine.specs.quantizer import BITS_UNQUANTIZED, WeightQuantizer
 from tasks.desk import Desk
 from tasks.errors import WrongState
+from tasks.map_corrections import build_basis, learn_correction
+from tasks.map_subjects import build_subject
 from tasks.score_tables import ScoreTable, load_scores
 from tasks.solve_requests import Bounds, SolveRequest
-from tasks.store.bit_map_checks import list_measured
-
-COMPARABLE = ("kl_divergence", "log_perplexity")
-"""Metrics whose scores are in the unit of what a run measures of a whole map."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,18 @@ class ExpectedLoss:
         low: Lower end of the 95 % interval; None where nothing is known of how sums are off.
         high: Upper end.
         corrected_by: Measured maps of the same scores behind the correction.
+        gap: What the map may lose more than the best of its size, at most; corrected alike.
+        next_gain: What the next MiB would save, corrected alike; None where nothing is left.
+        obstacle: Why a run with this map does not measure what is predicted; empty where it does.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     corrected_by: int = 0
+    gap: float = 0.0
+    next_gain: float | None = None
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,6 @@ class SolvedMap:
     ledger: Ledger
     prediction: ExpectedLoss
     layer_map: LayerMap
-
-    @property
-    def gap(self) -> float:
-        """What the map may lose more than the best of its size, at most."""
-        return max(0.0, self.solution.loss - self.solution.bound)
 
     @property
     def counts(self) -> dict[int, int]:
@@ -116,22 +115,22 @@ def solve_map(desk: Desk, request: SolveRequest) -> SolvedMap:
 
 
 def _predict(desk: Desk, scores: ScoreTable, solution: Solution) -> ExpectedLoss:
-    """Predict what a map loses as a whole.
-
-    Maps of the same scores that were measured teach how far the sum of single losses is off.
-    """
-    loss = solution.loss
-    if loss <= 0 or scores.metric not in COMPARABLE or not scores.spec.starts_unrounded:
-        return ExpectedLoss(loss)
-    checks = list_measured(desk.database, sensitivity_run_id=scores.run.id, metric=scores.metric)
-    pairs = [
-        (check.uncorrected, check.scores[scores.metric][0])
-        for check in checks
-        if check.uncorrected is not None and scores.metric in check.scores
-    ]
-    correction = learn(pairs)
-    found = correction.predict(loss, scores.find_error(solution.widths) or 0.0)
-    return ExpectedLoss(found.value, found.low, found.high, correction.num_pairs)
+    """Predict what a map loses as a whole, as a bit map of these scores does."""
+    subject = build_subject(desk.settings, scores.spec, scores.spec)
+    names = tuple(layer.name for layer in list_selected(subject, scores.shapes))
+    basis = build_basis(scores, subject, names)
+    corrector = learn_correction(desk.database, basis)
+    loss, saved = solution.loss, solution.next_gain
+    value, low, high = corrector.correct(loss, scores.find_error(solution.widths) or 0.0)
+    return ExpectedLoss(
+        value,
+        low,
+        high,
+        corrected_by=corrector.num_pairs,
+        gap=corrector.correct_saving(loss, max(0.0, loss - solution.bound)),
+        next_gain=None if saved is None else corrector.correct_saving(loss, saved),
+        obstacle=basis.obstacle,
+    )
 
 
 def _solve(table: Table, limit: int, *, is_exact: bool) -> Solution:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import BitdialError, Problem, SpecError
+from engine.models.shapes import ModelShapes
 from engine.specs import ResolvedSpec, resolve, to_yaml
 from tasks.children import submit_evaluation, submit_search
 from tasks.desk import Desk, open_desk, wake
@@ -73,11 +74,17 @@ def submit(
         SpecError: When the spec does not fit the model's layers, or names an unknown benchmark.
         ModelError: When the model cannot be found.
     """
+    shapes = check_fit(desk, resolved)
+    return queue(desk, resolved, shapes, priority=priority, with_baseline=with_baseline)
+
+
+def check_fit(desk: Desk, resolved: ResolvedSpec) -> ModelShapes:
+    """Return the shapes of a request's model, which it fits; refusals as for `submit`."""
     shapes = load_shapes(desk.settings, resolved.spec)
     problems = list_misfits(resolved.spec, shapes) + list_unknown(desk.settings, resolved.spec)
     if problems:
         raise SpecError(*problems)
-    return queue(desk, resolved, shapes, priority=priority, with_baseline=with_baseline)
+    return shapes
 
 
 def cancel(desk: Desk, run_id: int) -> RunRecord:
@@ -158,6 +165,7 @@ __all__ = [
     "Preview",
     "SensitivityPreview",
     "cancel",
+    "check_fit",
     "clone",
     "delete",
     "open_desk",

@@ -45,7 +45,8 @@ class MapPredictionReply(Reply):
     """What the map is expected to lose, with its 95 % interval.
 
     `gap` is how much more that is than the best map of this size, as far as scores can tell;
-    `next_gain` what the next MiB would save, spent on `next_layers`; both null where unknown.
+    `next_gain` what the next MiB would save, spent on `next_layers`; both null where unknown,
+    and corrected as `value` is.
     `corrected_by` counts the measurements the prediction has learned from.
     """
 
@@ -63,7 +64,8 @@ class MapPredictionReply(Reply):
 class CheckReply(Reply):
     """A measurement of the map as it was at `revision`: predicted beside measured.
 
-    `measured` is null until the run has its score, and where it is in another unit.
+    `measured` is null until the run has its score, and where the two cannot be compared; `note`
+    then says why. `scored_on` and `measured_on` are the texts of prediction and measurement.
     """
 
     run: int
@@ -76,6 +78,9 @@ class CheckReply(Reply):
     measured: float | None
     measured_error: float | None
     perplexity: float | None
+    scored_on: str | None
+    measured_on: str
+    note: str
 
 
 class VersionReply(Reply):

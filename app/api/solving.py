@@ -51,7 +51,8 @@ class ExpectedReply(Reply):
 
     `sum` is that of its layers' losses, `value` the same corrected by `corrected_by` measured maps;
     the interval is null where nothing is known of how sums are off. `gap` is how much less the best
-    map of this size may lose at most, `next_gain` what the next MiB would save.
+    map of this size may lose at most, `next_gain` what the next MiB would save, both corrected as
+    `value` is.
     """
 
     metric: str

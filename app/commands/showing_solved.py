@@ -102,11 +102,11 @@ def _describe_loss(found: SolvedMap) -> Iterator[str]:
     maps = "map" if told.corrected_by == 1 else "maps"
     learned = f", corrected by {told.corrected_by} measured {maps}" if told.corrected_by else ""
     yield f"predicted loss: {told.value:.4g}{span} {found.table.metric}{learned}"
-    yield f"the best map of this size loses at most {found.gap:.2g} less"
-    if found.solution.next_gain is None:
+    yield f"the best map of this size loses at most {told.gap:.2g} less"
+    if told.next_gain is None:
         yield "more room would save nothing"
         return
     layers = found.solution.best_next
     more = f" and {len(layers) - SHOWN_LAYERS} more" if len(layers) > SHOWN_LAYERS else ""
     spent = f", spent on {', '.join(layers[:SHOWN_LAYERS])}{more}" if layers else ""
-    yield f"the next MiB saves {found.solution.next_gain:.2g}{spent}"
+    yield f"the next MiB saves {told.next_gain:.2g}{spent}"

@@ -74,25 +74,40 @@ def downgrade() -> None:
 def _create_checks() -> None:
     op.create_table(
         "bit_map_checks",
-        sa.Column("map_id", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("map_id", sa.Integer(), nullable=True),
+        sa.Column("sensitivity_run_id", sa.Integer(), nullable=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("content_hash", sa.String(64), nullable=False),
         sa.Column("effective_bits", sa.Double(), nullable=False),
         sa.Column("metric", sa.String(80), nullable=True),
-        sa.Column("uncorrected", sa.Double(), nullable=True),
-        sa.Column("standard_error", sa.Double(), nullable=True),
         sa.Column("predicted", sa.Double(), nullable=True),
         sa.Column("low", sa.Double(), nullable=True),
         sa.Column("high", sa.Double(), nullable=True),
+        sa.Column("scored_on", sa.Text(), nullable=True),
+        sa.Column("obstacle", sa.Text(), nullable=True),
         sa.Column("created_at", TIME, nullable=False),
-        _on_map("bit_map_checks"),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.id"], name="fk_bit_map_checks_run_id_runs", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("map_id", "run_id", name="pk_bit_map_checks"),
+        sa.ForeignKeyConstraint(
+            ["map_id"],
+            ["bit_maps.id"],
+            name="fk_bit_map_checks_map_id_bit_maps",
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["sensitivity_run_id"],
+            ["runs.id"],
+            name="fk_bit_map_checks_sensitivity_run_id_runs",
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("run_id", name="pk_bit_map_checks"),
     )
-    op.create_index("ix_bit_map_checks_run_id", "bit_map_checks", ["run_id"])
+    op.create_index("ix_bit_map_checks_map_id", "bit_map_checks", ["map_id"])
+    op.create_index(
+        "ix_bit_map_checks_sensitivity_run_id", "bit_map_checks", ["sensitivity_run_id"]
+    )
 
 
 def _on_map(table: str) -> sa.ForeignKeyConstraint:

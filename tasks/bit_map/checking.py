@@ -5,30 +5,33 @@ Start with `verify`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.specs import ResolvedSpec, resolve
 from tasks.bit_map.content import Content, hash_widths, read_content
 from tasks.bit_map.ground import Ground, build_ground
 from tasks.bit_map.ledger import write_ledger
-from tasks.bit_map.predicting import correct, expect, learn_correction
+from tasks.bit_map.predicting import expect
 from tasks.bit_map.quantizing import write_quantizer
 from tasks.bit_map.scoring import Scored, find_scored
-from tasks.desk import Desk
-from tasks.store.bit_map_checks import add_check, list_checks
-from tasks.store.bit_map_records import NewCheck
+from tasks.desk import Desk, wake
+from tasks.map_corrections import learn_correction
+from tasks.requests import plan
+from tasks.store.bit_map_checks import queue_check
+from tasks.store.bit_map_records import NewCheck, Snapshot
 from tasks.store.bit_maps import get_snapshot
-from tasks.submit import submit
+from tasks.submit import check_fit
 
 MAX_NAME = 120
-UNFINISHED = ("queued", "running")
 
 
 def verify(desk: Desk, map_id: int) -> int:
     """Queue the measurement of a map as it stands, and keep what is predicted of it.
 
-    Asked again while the same widths are still being measured, nothing more is queued.
+    While the same widths are being measured, and once they have been, nothing more is queued.
 
     Returns:
-        The number of the run.
+        The number of the run; of one that has succeeded where there is one.
 
     Raises:
         MapNotFound: When there is no such map.
@@ -38,22 +41,13 @@ def verify(desk: Desk, map_id: int) -> int:
     snapshot = get_snapshot(desk.database, map_id)
     ground = build_ground(snapshot.map.spec, snapshot.map.shapes)
     content = read_content(snapshot.state.content)
-    content_hash = hash_widths(content)
-    for check in list_checks(desk.database, map_id):
-        if check.content_hash == content_hash and check.state in UNFINISHED:
-            return check.run_id
     name = f"{snapshot.map.name} (revision {snapshot.map.revision})"
-    run = submit(desk, _resolve(ground, content, name[:MAX_NAME]))
-    scored = find_scored(desk, snapshot.map)
-    new = NewCheck(
-        revision=snapshot.map.revision,
-        content_hash=content_hash,
-        effective_bits=write_ledger(ground, content).effective_bits,
-    )
-    if isinstance(scored, Scored):
-        new = _predict(desk, scored, content, new)
-    add_check(desk.database, map_id, run.id, new)
-    return run.id
+    resolved = _resolve(ground, content, name[:MAX_NAME])
+    run, baseline = plan(desk, resolved, check_fit(desk, resolved))
+    check = _predict(desk, snapshot, ground, content)
+    queued = queue_check(desk.database, map_id, check, run, baseline=baseline)
+    wake(desk, queued.created)
+    return queued.run_id
 
 
 def _resolve(ground: Ground, content: Content, name: str) -> ResolvedSpec:
@@ -67,23 +61,31 @@ def _resolve(ground: Ground, content: Content, name: str) -> ResolvedSpec:
             "seed": spec.seed,
             "model": spec.model.model_dump(mode="json"),
             "quantizer": write_quantizer(ground, content),
+            "initialization": spec.initialization.model_dump(mode="json"),
             "evaluation": evaluation.model_dump(mode="json"),
         }
     )
 
 
-def _predict(desk: Desk, scored: Scored, content: Content, new: NewCheck) -> NewCheck:
+def _predict(desk: Desk, snapshot: Snapshot, ground: Ground, content: Content) -> NewCheck:
     """Return a check with what is predicted now, before the measurement."""
+    scored = find_scored(desk, snapshot.map)
+    new = NewCheck(
+        revision=snapshot.map.revision,
+        content_hash=hash_widths(content),
+        effective_bits=write_ledger(ground, content).effective_bits,
+    )
+    if not isinstance(scored, Scored):
+        return new
     expected = expect(scored, content)
-    value, low, high = correct(scored, expected, learn_correction(desk, scored))
-    return NewCheck(
-        revision=new.revision,
-        content_hash=new.content_hash,
-        effective_bits=new.effective_bits,
-        metric=scored.metric if not scored.start_words else None,
-        uncorrected=expected.value,
-        standard_error=expected.standard_error,
+    corrector = learn_correction(desk.database, scored.basis)
+    value, low, high = corrector.correct(expected.value, expected.standard_error)
+    return replace(
+        new,
+        metric=scored.metric,
         predicted=value,
         low=low,
         high=high,
+        scored_on=scored.scored_on,
+        obstacle=scored.basis.obstacle or None,
     )

@@ -1,12 +1,13 @@
 """Layer maps as files, read for a map's layers and written from its widths.
 
-Which layer has which width is all that is taken: inputs and caches follow the quantizer here.
+Which layer has which width is all that is taken: inputs and caches follow the quantizer here. A map
+that names another model is taken where its layers fit, and that is said.
 Start with `read_file` and `write_file`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from engine.errors import SpecError
@@ -54,9 +55,22 @@ def place_map(layer_map: LayerMap, ground: Ground, *, name: str = "", field: str
     lines = layer_map.lines
     found = {place: find_bits(lines, name) for name, place in ground.places.items()}
     widths = {place: bits.weights for place, bits in found.items() if bits is not None}
-    has_more = any(each.inputs or each.cache for each in layer_map.layers.values())
-    note = "Widths of inputs and caches follow the quantizer here; those of the file were left out."
-    return FileWidths(widths, note if has_more else "")
+    return FileWidths(widths, " ".join(_list_notes(layer_map, ground, name)))
+
+
+def _list_notes(layer_map: LayerMap, ground: Ground, name: str) -> Iterator[str]:
+    """Yield what a person should know of a map that was taken."""
+    source = ground.spec.model.source
+    if layer_map.model and layer_map.model != source:
+        yield (
+            f"Widths were taken from {name or 'the layer map'}, made for {layer_map.model}, as "
+            f"{source} has all its layers."
+        )
+    if any(each.inputs or each.cache for each in layer_map.layers.values()):
+        yield (
+            "Widths of inputs and caches follow the quantizer here; those of the file were left "
+            "out."
+        )
 
 
 def write_file(content: Content, ground: Ground, format_name: FormatName) -> str:

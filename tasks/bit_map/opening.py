@@ -12,21 +12,14 @@ from pathlib import PurePath
 from typing import Any
 
 from engine.errors import SpecError
-from engine.specs import (
-    ExperimentSpec,
-    FloatQuantizer,
-    RunSpec,
-    SensitivitySpec,
-    load_spec,
-    resolve,
-)
-from engine.specs.quantizer import WeightQuantizer
+from engine.specs import ExperimentSpec, RunSpec, SensitivitySpec, load_spec, resolve
 from tasks.bit_map.content import Content, write_content
 from tasks.bit_map.files import FileWidths, place_map, read_file
 from tasks.bit_map.ground import Ground, build_ground, write_shapes
 from tasks.bit_map.numbers import MAX_NAME, read_name, read_text, read_whole
 from tasks.desk import Desk
 from tasks.layer_maps import get_layer_map
+from tasks.map_subjects import build_subject, find_difference, show_value
 from tasks.prediction import load_shapes
 from tasks.score_tables import get_sensitivity, load_scores
 from tasks.store.bit_map_records import BitMapRecord, NewBitMap
@@ -68,7 +61,8 @@ def open_map(desk: Desk, values: Mapping[str, Any]) -> Opened:
     Raises:
         RunNotFound: When there is no such run.
         WrongState: When the run has no layer map, or not yet.
-        SpecError: At the field that cannot be; at "file", when it is another model's map.
+        SpecError: At the field that cannot be; at "sensitivity", when it scored another model, grid
+            or start than the run's; at "file", when it is another model's map.
         ModelError: When the model cannot be found.
     """
     origin = _find_origin(desk, values)
@@ -105,8 +99,9 @@ def _find_origin(desk: Desk, values: Mapping[str, Any]) -> _Origin:
     if scores is not None:
         run_id = scores[0]
         spec = get_sensitivity(desk, run_id)[1]
-        return _Origin(build_subject(spec), f"map from sensitivity run {run_id}", None, scores)
-    return _from_model(values)
+        subject = build_subject(desk.settings, spec, spec)
+        return _Origin(subject, f"map from sensitivity run {run_id}", None, scores)
+    return _from_model(desk, values)
 
 
 def _find_scores(desk: Desk, values: Mapping[str, Any]) -> tuple[int, str] | None:
@@ -133,25 +128,34 @@ def _from_run(desk: Desk, values: Mapping[str, Any], scores: tuple[int, str] | N
     spec = load_spec(get_run(desk.database, run_id).spec)
     if isinstance(spec, SensitivitySpec):
         raise SpecError.at("run", f"run {run_id} is a sensitivity run; give it as sensitivity")
-    _refuse_others(desk, spec, scores)
+    scored = None if scores is None else get_sensitivity(desk, scores[0])[1]
+    if scores is not None and scored is not None:
+        _refuse_others(scores[0], scored, spec)
     get_layer_map(desk, run_id, label=label)  # refused before anything is made of it
-    return _Origin(build_subject(spec), f"map of run {run_id}", (run_id, label), scores)
+    subject = build_subject(desk.settings, spec, scored)
+    return _Origin(subject, f"map of run {run_id}", (run_id, label), scores)
 
 
-def _refuse_others(desk: Desk, spec: RunSpec, scores: tuple[int, str] | None) -> None:
-    """Refuse scores of another model or grid than a run's."""
-    if scores is None:
+def _refuse_others(scored_id: int, scored: SensitivitySpec, spec: RunSpec) -> None:
+    """Refuse scores of another model, grid or start than a run's."""
+    found = find_difference(scored, spec)
+    if found is None:
         return
-    scored = get_sensitivity(desk, scores[0])[1]
-    if scored.model.source != spec.model.source:
+    field, before, now = found
+    if field == "model.source":
         raise SpecError.at(
             "sensitivity",
-            f"run {scores[0]} scored {scored.model.source}, and the run's model is "
-            f"{spec.model.source}; give one of the same model",
+            f"run {scored_id} scored {before}, and the run's model is {now}; give one of the same "
+            "model",
         )
+    raise SpecError.at(
+        "sensitivity",
+        f"run {scored_id} scored with {field} {show_value(before)}, and the run has "
+        f"{show_value(now)}; give one of the same model, grid and initialization",
+    )
 
 
-def _from_model(values: Mapping[str, Any]) -> _Origin:
+def _from_model(desk: Desk, values: Mapping[str, Any]) -> _Origin:
     """Read model and quantizer as a spec has them."""
     model = values["model"]
     if isinstance(model, str):
@@ -159,33 +163,9 @@ def _from_model(values: Mapping[str, Any]) -> _Origin:
     asked: dict[str, Any] = {"preset": "rtn", "model": model}
     if values.get("quantizer") is not None:
         asked["quantizer"] = values["quantizer"]
-    spec = build_subject(resolve(asked).spec)
+    spec = build_subject(desk.settings, resolve(asked).spec)
     source = spec.model.source.removeprefix("bundled:").rstrip("/")
     return _Origin(spec, f"map of {PurePath(source).name or source}")
-
-
-def build_subject(spec: RunSpec) -> ExperimentSpec:
-    """Return the untrained experiment that a map is about: its model, grid and what is measured.
-
-    Raises:
-        SpecError: At "quantizer.grid", when nothing is rounded.
-    """
-    quantizer = spec.quantizer
-    if isinstance(quantizer, FloatQuantizer):
-        raise SpecError.at(
-            "quantizer.grid", "float rounds nothing, so that there is no map; choose integer"
-        )
-    return ExperimentSpec(
-        seed=spec.seed,
-        model=spec.model,
-        quantizer=_make_whole(quantizer),
-        evaluation=spec.evaluation,
-    )
-
-
-def _make_whole(quantizer: WeightQuantizer) -> WeightQuantizer:
-    """Return a quantizer of one whole width and no map of its own."""
-    return quantizer.model_copy(update={"bits": round(quantizer.bits), "layer_bits": ()})
 
 
 def _start(

@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Double, func, select, type_coerce
 
 from engine.errors import BitdialError
+from engine.specs import SensitivitySpec
 from engine.specs.layer_bits import UNROUNDED, WIDTHS
 from tasks.bit_map.ground import COLUMN, Ground, build_ground
 from tasks.desk import Desk
+from tasks.map_corrections import Basis, build_basis
+from tasks.map_subjects import describe_text, is_same_text, tell_text
 from tasks.score_tables import load_scores
 from tasks.store.bit_map_records import BitMapRecord
 from tasks.store.tables import Run, SensitivityScore
@@ -28,8 +31,6 @@ Floats = NDArray[np.float64]
 Stamp = tuple[str, int, str, int, int, str]
 """State, attempt, creation, and of the scores how many there are, of how much text, their sum."""
 FALL_PER_BIT = 4.0
-COMPARABLE = ("kl_divergence", "log_perplexity")
-"""Metrics whose scores are in the unit of what a run measures of a whole map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,9 @@ class Scored:
         errors: (L, W) its standard error; 0 where it has none.
         known: (L, W) whether it was scored, or is the start.
         scored: Score and standard error by layer and width, as they were measured.
-        start_words: What the losses count from; empty where it is the 16-bit model.
+        basis: What predictions by these scores stand on.
+        scored_on: The text they are of, in words; None where they are of none.
+        remarks: What a prediction by these scores leaves open, as sentences.
         note: What a person should know of the scores; empty where they are whole.
     """
 
@@ -61,7 +64,9 @@ class Scored:
     known: NDArray[np.bool_]
     scored: Mapping[int, Mapping[int, tuple[float, float | None]]]
     is_complete: bool
-    start_words: str
+    basis: Basis
+    scored_on: str | None
+    remarks: tuple[str, ...]
     note: str
 
     @property
@@ -184,6 +189,7 @@ def _load(source: _Source) -> Scored:
     for group in groups:
         units[group] = group[0]
     spec = table.spec
+    basis = build_basis(table, ground.spec, ground.names)
     return Scored(
         ground=ground,
         run_id=source.run_id,
@@ -197,9 +203,21 @@ def _load(source: _Source) -> Scored:
         known=known,
         scored=scored,
         is_complete=table.is_complete,
-        start_words="" if spec.starts_unrounded else f"a start map of {spec.start_bits} bits",
+        basis=basis,
+        scored_on=tell_text(spec),
+        remarks=_list_remarks(basis, spec, ground),
         note=table.note,
     )
+
+
+def _list_remarks(basis: Basis, spec: SensitivitySpec, ground: Ground) -> tuple[str, ...]:
+    """Say what stands between a prediction and its measurement."""
+    found = [basis.obstacle] if basis.obstacle else []
+    scored_on, evaluation = tell_text(spec), ground.spec.evaluation
+    if scored_on is not None and not is_same_text(spec, evaluation):
+        measured_on = describe_text(evaluation.data, evaluation.max_length)
+        found.append(f"Scores are of {scored_on}; a map is measured on {measured_on}.")
+    return tuple(found)
 
 
 def _complete(known: Mapping[int, float]) -> list[float]:

@@ -17,18 +17,17 @@ from engine.errors import BitdialError, SpecError
 from tasks.bit_map.content import Content, read_content
 from tasks.bit_map.ground import Ground, build_ground
 from tasks.bit_map.ledger import Ledger, count_stored_bits, write_ledger
-from tasks.bit_map.predicting import (
-    Corrected,
-    Expected,
-    MapPrediction,
-    correct,
-    find_measured,
-    learn_correction,
-    predict,
-)
+from tasks.bit_map.predicting import MapPrediction, predict
 from tasks.bit_map.scoring import Scored, Unscored, find_scored
 from tasks.bit_map.solving import find_frontier, place_widths, solve
 from tasks.desk import Desk
+from tasks.map_corrections import (
+    Corrector,
+    explain_unmeasured,
+    find_measured,
+    learn_correction,
+)
+from tasks.map_subjects import describe_evaluation
 from tasks.prediction import load_shapes
 from tasks.store.bit_map_checks import PERPLEXITY, list_checks
 from tasks.store.bit_map_records import BitMapRecord, CheckRecord, VersionRecord
@@ -43,7 +42,11 @@ NUM_POINTS = 400
 
 @dataclass(frozen=True)
 class CheckView:
-    """A measurement of a map: predicted beside measured."""
+    """A measurement of a map: predicted beside measured.
+
+    `scored_on` and `measured_on` are the texts of either; `note` says why nothing measured stands
+    there.
+    """
 
     run: int
     state: RunState
@@ -55,6 +58,9 @@ class CheckView:
     measured: float | None
     measured_error: float | None
     perplexity: float | None
+    scored_on: str | None
+    measured_on: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -127,8 +133,8 @@ def view_state(desk: Desk, map_id: int, *, note: str = "") -> StateView:
     place = _open(desk, snapshot.map, read_content(snapshot.state.content))
     prediction = None
     if isinstance(place.scored, Scored):
-        corrected = learn_correction(desk, place.scored)
-        prediction = predict(place.scored, place.content, corrected)
+        corrector = learn_correction(desk.database, place.scored.basis)
+        prediction = predict(place.scored, place.content, corrector)
     return StateView(
         revision=snapshot.map.revision,
         name=snapshot.map.name,
@@ -185,11 +191,11 @@ def try_budget(desk: Desk, map_id: int, budget: Budget) -> SolutionView:
     scored = _get_scored(place)
     solution = solve(scored, place.content, budget)
     content = replace(place.content, widths=place_widths(place.ground, solution), budget=budget)
-    corrected = learn_correction(desk, scored)
+    corrector = learn_correction(desk.database, scored.basis)
     return SolutionView(
         widths=content.widths,
         ledger=write_ledger(place.ground, content, place.widths),
-        prediction=predict(scored, content, corrected),
+        prediction=predict(scored, content, corrector),
     )
 
 
@@ -205,18 +211,16 @@ def view_frontier(desk: Desk, map_id: int) -> FrontierView:
     frontier = find_frontier(scored, place.content)
     sizes, losses = frontier.points
     shown = np.unique(np.linspace(0, len(sizes) - 1, NUM_POINTS).round().astype(int))
-    corrected = learn_correction(desk, scored)
+    corrector = learn_correction(desk.database, scored.basis)
     return FrontierView(
         effective_bits=tuple((sizes[shown] / frontier.table.num_weights).tolist()),
         mib=tuple((sizes[shown] / MIB_BITS).tolist()),
-        loss=_correct_all(scored, losses[shown].tolist(), corrected),
+        loss=_correct_all(losses[shown].tolist(), corrector),
     )
 
 
-def _correct_all(
-    scored: Scored, losses: Sequence[float], corrected: Corrected
-) -> tuple[float, ...]:
-    return tuple(correct(scored, Expected(loss, 0.0, 0), corrected)[0] for loss in losses)
+def _correct_all(losses: Sequence[float], corrector: Corrector) -> tuple[float, ...]:
+    return tuple(corrector.correct(loss)[0] for loss in losses)
 
 
 def _get_scored(place: Workplace) -> Scored:
@@ -244,6 +248,9 @@ def _view_check(check: CheckRecord) -> CheckView:
         measured=measured,
         measured_error=error,
         perplexity=perplexity,
+        scored_on=check.scored_on,
+        measured_on=describe_evaluation(check.spec),
+        note=explain_unmeasured(check),
     )
 
 

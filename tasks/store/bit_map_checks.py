@@ -1,4 +1,4 @@
-"""Runs that measure bit maps, and what was predicted of them. Start with `list_checks`.
+"""Runs that measure bit maps, and what was predicted of them. Start with `queue_check`.
 
 What a run measured is read from its scores each time, so that nothing has to be written when it
 ends.
@@ -7,38 +7,74 @@ ends.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import cast
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from tasks.store.bit_map_records import CheckRecord, NewCheck
 from tasks.store.bit_map_tables import BitMap, BitMapCheck
+from tasks.store.bit_maps import keep_run, lock_map
 from tasks.store.clock import later
 from tasks.store.database import Database
 from tasks.store.records import RunState
+from tasks.store.run_changes import NewRun, add_runs
 from tasks.store.tables import Run, Score
 
 TEXT = "perplexity/"
 """How the name of a benchmark begins that is measured on running text."""
 PERPLEXITY = "perplexity"
 NEWS_SECONDS = 30
+STANDING = ("queued", "running", "succeeded")
+"""States of a run in which its map need not be measured again."""
 _OWN = tuple(each.name for each in fields(NewCheck))
 
 
-def add_check(database: Database, map_id: int, run_id: int, new: NewCheck) -> None:
-    """Note that a run measures a map."""
-    values = {name: getattr(new, name) for name in _OWN}
+@dataclass(frozen=True)
+class Queued:
+    """The run that measures a map, and every run that was queued for it just now."""
+
+    run_id: int
+    created: tuple[int, ...]
+
+
+def queue_check(
+    database: Database, map_id: int, new: NewCheck, run: NewRun, *, baseline: NewRun | None
+) -> Queued:
+    """Queue the run that measures a map, unless one measures the same widths or has done so.
+
+    One transaction: asked several times at once, one run is queued, and none for a map that is
+    deleted meanwhile.
+
+    Raises:
+        MapNotFound: When there is no such map.
+    """
     with database.writing() as session:
-        session.add(BitMapCheck(map_id=map_id, run_id=run_id, **values))
+        scored = session.scalars(select(BitMap.sensitivity_run_id).where(BitMap.id == map_id))
+        keep_run(session, scored.first())  # before the map, as who deletes the run does
+        lock_map(session, map_id)
+        found = _find_standing(session, map_id, new.content_hash)
+        if found is not None:
+            return Queued(found, ())
+        created = add_runs(session, run, baseline)
+        values = {name: getattr(new, name) for name in _OWN}
+        row = session.get_one(BitMap, map_id)
+        session.add(
+            BitMapCheck(
+                run_id=created[-1],
+                map_id=map_id,
+                sensitivity_run_id=row.sensitivity_run_id,
+                **values,
+            )
+        )
+        return Queued(created[-1], tuple(created))
 
 
 def list_checks(database: Database, map_id: int) -> tuple[CheckRecord, ...]:
     """Return the checks of a map, oldest first, with what their runs have measured so far."""
-    query = select(BitMapCheck, Run.state, Run.baseline_key).join(Run, Run.id == BitMapCheck.run_id)
     with database.reading() as session:
-        return _read(session, query.where(BitMapCheck.map_id == map_id))
+        return _read(session, _select_checks().where(BitMapCheck.map_id == map_id))
 
 
 def has_news(database: Database, map_id: int) -> bool:
@@ -59,37 +95,58 @@ def has_news(database: Database, map_id: int) -> bool:
 def list_measured(
     database: Database, *, sensitivity_run_id: int, metric: str
 ) -> tuple[CheckRecord, ...]:
-    """Return the finished checks of every map with these scores, oldest first."""
-    query = (
-        select(BitMapCheck, Run.state, Run.baseline_key)
-        .join(Run, Run.id == BitMapCheck.run_id)
-        .join(BitMap, BitMap.id == BitMapCheck.map_id)
-        .where(
-            BitMap.sensitivity_run_id == sensitivity_run_id,
-            BitMapCheck.metric == metric,
-            Run.state == "succeeded",
-        )
+    """Return the finished checks of maps that had these scores, deleted ones too, oldest first.
+
+    Those whose prediction and measurement cannot be compared are left out.
+    """
+    query = _select_checks().where(
+        BitMapCheck.sensitivity_run_id == sensitivity_run_id,
+        BitMapCheck.metric == metric,
+        BitMapCheck.obstacle.is_(None),
+        Run.state == "succeeded",
     )
     with database.reading() as session:
         return _read(session, query)
 
 
-def _read(session: Session, query: Select[BitMapCheck, str, str]) -> tuple[CheckRecord, ...]:
-    rows = session.execute(query.order_by(BitMapCheck.run_id)).all()
+def _find_standing(session: Session, map_id: int, content_hash: str) -> int | None:
+    query = (
+        select(BitMapCheck.run_id)
+        .join(Run, Run.id == BitMapCheck.run_id)
+        .where(
+            BitMapCheck.map_id == map_id,
+            BitMapCheck.content_hash == content_hash,
+            Run.state.in_(STANDING),
+        )
+        .order_by(BitMapCheck.run_id.desc())
+    )
+    return session.scalars(query.limit(1)).first()
+
+
+def _select_checks() -> Select[BitMapCheck, str, str, dict[str, Any]]:
+    query = select(BitMapCheck, Run.state, Run.baseline_key, Run.spec)
+    return query.join(Run, Run.id == BitMapCheck.run_id).order_by(BitMapCheck.run_id)
+
+
+def _read(
+    session: Session, query: Select[BitMapCheck, str, str, dict[str, Any]]
+) -> tuple[CheckRecord, ...]:
+    rows = session.execute(query).all()
     if not rows:
         return ()
     scores = _read_scores(session, [check.run_id for check, *_ in rows])
-    baselines = _read_baselines(session, {key for *_, key in rows})
+    baselines = _read_baselines(session, {key for _, _, key, _ in rows})
     return tuple(
         CheckRecord(
             **{name: getattr(check, name) for name in _OWN},
             map_id=check.map_id,
             run_id=check.run_id,
             state=cast("RunState", state),
+            spec=spec,
             scores=scores.get(check.run_id, {}),
             baseline=baselines.get(key),
         )
-        for check, state, key in rows
+        for check, state, key, spec in rows
     )
 
 

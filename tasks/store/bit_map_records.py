@@ -104,19 +104,21 @@ class NewCheck:
         revision: Of the map.
         content_hash: The same for the same widths.
         metric: What was predicted; None where there were no scores.
-        uncorrected: The sum of the layers' scores, with its standard error.
         predicted: What was shown, `low` to `high` with 95 %.
+        scored_on: The text that the scores are of, in words; None where they are of none.
+        obstacle: Why prediction and measurement cannot be compared, as a sentence; None where
+            they can.
     """
 
     revision: int
     content_hash: str
     effective_bits: float
     metric: str | None = None
-    uncorrected: float | None = None
-    standard_error: float | None = None
     predicted: float | None = None
     low: float | None = None
     high: float | None = None
+    scored_on: str | None = None
+    obstacle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,16 @@ class CheckRecord(NewCheck):
     """A run that measures a map; fields as in `NewCheck`, and these besides.
 
     Attributes:
+        map_id: None where the map was deleted.
         state: Of the run.
+        spec: Of the run.
         scores: What it measured: the value and standard error of a metric of the text.
         baseline: Perplexity of the 16-bit model in the same setting, with its standard error.
     """
 
-    map_id: int = 0
+    map_id: int | None = None
     run_id: int = 0
     state: RunState = "queued"
+    spec: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     baseline: tuple[float, float | None] | None = None

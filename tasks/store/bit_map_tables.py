@@ -69,20 +69,26 @@ class BitMapVersion(Base):
 
 
 class BitMapCheck(Base):
-    """A run that measures a map, and what was predicted of it when it was queued."""
+    """A run that measures a map, and what was predicted of it when it was queued.
+
+    It outlives the map: what it teaches belongs to the scores it was predicted from.
+    """
 
     __tablename__ = "bit_map_checks"
-    __table_args__ = (Index(None, "run_id"),)
+    __table_args__ = (Index(None, "map_id"), Index(None, "sensitivity_run_id"))
 
-    map_id: Mapped[int] = _map_key()
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    map_id: Mapped[int | None] = mapped_column(ForeignKey("bit_maps.id", ondelete="SET NULL"))
+    sensitivity_run_id: Mapped[int | None] = mapped_column(
+        ForeignKey("runs.id", ondelete="SET NULL")
+    )
     revision: Mapped[int]
     content_hash: Mapped[str] = mapped_column(String(64))
     effective_bits: Mapped[float]
     metric: Mapped[str | None] = mapped_column(String(80))
-    uncorrected: Mapped[float | None]
-    standard_error: Mapped[float | None]
     predicted: Mapped[float | None]
     low: Mapped[float | None]
     high: Mapped[float | None]
+    scored_on: Mapped[str | None]
+    obstacle: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now())

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from tasks.errors import MapNotFound
+from tasks.errors import MapNotFound, RunNotFound
 from tasks.store.bit_map_records import (
     BitMapRecord,
     ChangeKind,
@@ -29,6 +29,7 @@ from tasks.store.bit_map_tables import BitMap, BitMapState
 from tasks.store.clock import now
 from tasks.store.database import Database
 from tasks.store.records import to_record
+from tasks.store.tables import Run
 
 MAX_STATES = 500
 """How many states are kept; twice as many while nothing but undo and redo goes through them."""
@@ -186,9 +187,22 @@ def lock_map(session: Session, map_id: int) -> OpenMap:
     return OpenMap(session, row)
 
 
+def keep_run(session: Session, run_id: int | None) -> bool:
+    """Keep a run from being deleted until this transaction ends; False where it is gone."""
+    query = select(Run.id).where(Run.id == run_id).with_for_update(read=True, key_share=True)
+    return session.scalars(query).first() is not None
+
+
 def create_map(database: Database, new: NewBitMap) -> BitMapRecord:
-    """Keep a new map; its first state has revision 1 and position 0."""
+    """Keep a new map; its first state has revision 1 and position 0.
+
+    Raises:
+        RunNotFound: When the run of its scores was deleted meanwhile.
+    """
+    scored = new.sensitivity_run_id
     with database.writing() as session:
+        if scored is not None and not keep_run(session, scored):
+            raise RunNotFound(f"there is no run {scored}")
         row = BitMap(
             name=new.name,
             spec=new.spec,
@@ -250,7 +264,9 @@ def list_maps(database: Database) -> tuple[BitMapRecord, ...]:
 
 
 def delete_map(database: Database, map_id: int) -> None:
-    """Remove a map with its states, versions and checks.
+    """Remove a map with its states and versions.
+
+    What its measurements taught stays with the scores.
 
     Raises:
         MapNotFound: When there is none with this id.

@@ -51,15 +51,20 @@ def create_run(database: Database, new: NewRun, *, baseline: NewRun | None = Non
         RunNotFound: When it builds on a run that is not there.
     """
     with database.writing() as session:
-        created = []
-        if new.parent_id is not None:
-            _lock(session, new.parent_id)
-        if baseline is not None:
-            lock_name(session, f"bitdial.baseline.{baseline.baseline_key}")
-            if not _has_baseline(session, baseline.baseline_key):
-                created.append(_insert(session, baseline))
-        created.append(_insert(session, new))
-        return created
+        return add_runs(session, new, baseline)
+
+
+def add_runs(session: Session, new: NewRun, baseline: NewRun | None) -> list[int]:
+    """Do what `create_run` does, within the caller's writing transaction."""
+    created = []
+    if new.parent_id is not None:
+        _lock(session, new.parent_id)
+    if baseline is not None:
+        lock_name(session, f"bitdial.baseline.{baseline.baseline_key}")
+        if not _has_baseline(session, baseline.baseline_key):
+            created.append(_insert(session, baseline))
+    created.append(_insert(session, new))
+    return created
 
 
 def request_cancel(database: Database, run_id: int) -> RunState:
