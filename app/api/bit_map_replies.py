@@ -182,9 +182,10 @@ class BitMapItemReply(Reply):
 
 
 class BitMapListReply(Reply):
-    """Every map, the one changed last first."""
+    """One page of maps, the one changed last first; ask for the next with `before_id`."""
 
     maps: list[BitMapItemReply]
+    next_before_id: int | None
 
 
 class SolutionReply(Reply):

@@ -26,10 +26,10 @@ from tasks.bit_map.viewing import (
     Workplace,
     list_notes,
     open_workplace,
-    view_state,
+    view_place,
 )
 from tasks.desk import Desk
-from tasks.store.bit_map_records import BitMapRecord
+from tasks.store.bit_map_records import MapItem
 
 
 def describe_state(view: StateView) -> StateReply:
@@ -70,7 +70,7 @@ def describe_map(desk: Desk, map_id: int, *, note: str = "") -> BitMapReply:
     place = open_workplace(desk, map_id)
     ground, scored = place.ground, place.scored
     notes = [note, *list_notes(desk, place)]
-    view = view_state(desk, map_id, note=" ".join(each for each in notes if each))
+    view = view_place(desk, place, note=" ".join(each for each in notes if each))
     groups = {at: number for number, group in enumerate(ground.groups) for at in group}
     layers = [
         BitMapLayerReply(
@@ -97,12 +97,12 @@ def describe_map(desk: Desk, map_id: int, *, note: str = "") -> BitMapReply:
     )
 
 
-def describe_item(record: BitMapRecord) -> BitMapItemReply:
+def describe_item(record: MapItem) -> BitMapItemReply:
     """Return a map as it stands in a list."""
     return BitMapItemReply(
         id=record.id,
         name=record.name,
-        model=record.spec["model"]["source"],
+        model=record.model,
         revision=record.revision,
         sensitivity_run=record.sensitivity_run_id,
         created_at=record.created_at,

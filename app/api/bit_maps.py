@@ -47,6 +47,10 @@ MapId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The map's number."
 After = Annotated[
     int | None, Query(ge=0, le=LARGEST_ID, description="The revision that is known already.")
 ]
+BeforeId = Annotated[
+    int | None, Query(ge=1, le=LARGEST_ID, description="The last map of the page before.")
+]
+Limit = Annotated[int, Query(ge=1, le=bit_maps.MAX_LISTED, description="Maps of a page.")]
 Amount = Annotated[float, Query(description="How much of the unit.")]
 Unit = Annotated[str, Query(max_length=20, description="mib, model-mib, bits or percent.")]
 WHICH = "A version's number; the map as it is where empty."
@@ -62,10 +66,16 @@ def open_bit_map(values: AskedValues, services: ServicesHere, response: Response
 
 
 @router.get("")
-def list_bit_maps(services: ServicesHere) -> BitMapListReply:
-    """List every map, the one changed last first."""
-    found = bit_maps.list_maps(services.database)
-    return BitMapListReply(maps=[describe_item(each) for each in found])
+def list_bit_maps(
+    services: ServicesHere, *, before_id: BeforeId = None, limit: Limit = bit_maps.MAX_LISTED
+) -> BitMapListReply:
+    """List maps, the one changed last first."""
+    found = bit_maps.list_maps(services.database, before_id=before_id, limit=limit + 1)
+    page, has_more = found[:limit], len(found) > limit
+    return BitMapListReply(
+        maps=[describe_item(each) for each in page],
+        next_before_id=page[-1].id if has_more else None,
+    )
 
 
 @router.get("/{map_id}", responses=NO_MAP)

@@ -111,16 +111,14 @@ def list_history(services: Services, found: Found) -> tuple[InRun, ...]:
 def list_places(services: Services, found: Found) -> tuple[InMap, ...]:
     """Return the bit maps of the model that have the layer; those of the run come first."""
     places: list[tuple[bool, InMap]] = []
-    own = [
-        each
-        for each in bit_maps.list_maps(services.database)
-        if (each.spec.get("model") or {}).get("source") == source_of(found.run)
-    ]
-    for record in own[:MOST_MAPS]:
+    own = bit_maps.list_maps(services.database, model=source_of(found.run), limit=MOST_MAPS)
+    for each in own:
+        seen = bit_maps.get_snapshot(services.database, each.id)
+        record = seen.map
         place = build_ground(record.spec, record.shapes).places.get(found.name)
         if place is None:
             continue
-        content = read_content(bit_maps.get_snapshot(services.database, record.id).state.content)
+        content = read_content(seen.state.content)
         shown = InMap(record.id, record.name, content.widths[place], place in content.pins)
         places.append((record.sensitivity_run_id != found.run.id, shown))
     return tuple(shown for _, shown in sorted(places, key=lambda each: each[0]))

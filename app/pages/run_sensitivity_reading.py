@@ -152,12 +152,10 @@ def list_maps_made(services: Services, run: RunRecord) -> tuple[MapMade, ...]:
     """Return the bit maps with a sensitivity run's scores; other runs have none."""
     if run.kind != SENSITIVITY:
         return ()
-    found = bit_maps.list_maps(services.database)
+    found = bit_maps.list_maps(services.database, sensitivity=run.id, limit=MOST_COMPARED)
     return tuple(
-        MapMade(each, bit_map_checks.list_checks(services.database, each.id))
-        for each in found
-        if each.sensitivity_run_id == run.id
-    )[:MOST_COMPARED]
+        MapMade(each, bit_map_checks.list_checks(services.database, each.id)) for each in found
+    )
 
 
 def method_of(run: RunRecord) -> str:

@@ -18,7 +18,7 @@ from app.text import runs as runs_text
 from app.text import sensitivity as text
 from engine.specs import SensitivitySpec, load_spec
 from engine.specs.quantizer import BITS_UNQUANTIZED
-from tasks.store.bit_map_records import BitMapRecord, CheckRecord
+from tasks.store.bit_map_records import CheckRecord, MapItem
 from tasks.store.records import RunRecord
 
 KIND = "sensitivity"
@@ -29,7 +29,7 @@ NEEDS_TEXT = frozenset({"gradient", "ablation", "output-error"})
 class MapMade:
     """A bit map with a sensitivity run's scores, and the runs that measure it."""
 
-    map: BitMapRecord
+    map: MapItem
     checks: tuple[CheckRecord, ...]
 
 

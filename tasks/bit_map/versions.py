@@ -11,8 +11,6 @@ from tasks.bit_map.ground import Ground
 from tasks.bit_map.ledger import write_ledger
 from tasks.store.bit_map_records import VersionRecord
 
-MAX_VERSIONS = 500
-
 
 @dataclass(frozen=True)
 class Versions:

@@ -109,12 +109,14 @@ class FrontierView:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A map with what it stands on, as it is now."""
+    """A map with what it stands on, as it was at one moment."""
 
     record: BitMapRecord
     ground: Ground
     content: Content
     scored: Scored | Unscored
+    can_undo: bool
+    can_redo: bool
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -129,18 +131,22 @@ def view_state(desk: Desk, map_id: int, *, note: str = "") -> StateView:
     Raises:
         MapNotFound: When there is no such map.
     """
-    snapshot = get_snapshot(desk.database, map_id)
-    place = _open(desk, snapshot.map, read_content(snapshot.state.content))
+    return view_place(desk, open_workplace(desk, map_id), note=note)
+
+
+def view_place(desk: Desk, place: Workplace, *, note: str = "") -> StateView:
+    """Return the state of a map that was opened."""
+    map_id = place.record.id
     prediction = None
     if isinstance(place.scored, Scored):
         corrector = learn_correction(desk.database, place.scored.basis)
         prediction = predict(place.scored, place.content, corrector)
     return StateView(
-        revision=snapshot.map.revision,
-        name=snapshot.map.name,
+        revision=place.record.revision,
+        name=place.record.name,
         content=place.content,
-        can_undo=snapshot.can_undo,
-        can_redo=snapshot.can_redo,
+        can_undo=place.can_undo,
+        can_redo=place.can_redo,
         ledger=write_ledger(place.ground, place.content, place.widths),
         prediction=prediction,
         checks=tuple(map(_view_check, list_checks(desk.database, map_id))),
@@ -156,7 +162,15 @@ def open_workplace(desk: Desk, map_id: int) -> Workplace:
         MapNotFound: When there is no such map.
     """
     snapshot = get_snapshot(desk.database, map_id)
-    return _open(desk, snapshot.map, read_content(snapshot.state.content))
+    record = snapshot.map
+    return Workplace(
+        record=record,
+        ground=build_ground(record.spec, record.shapes),
+        content=read_content(snapshot.state.content),
+        scored=find_scored(desk, record),
+        can_undo=snapshot.can_undo,
+        can_redo=snapshot.can_redo,
+    )
 
 
 def list_notes(desk: Desk, place: Workplace) -> tuple[str, ...]:
@@ -227,11 +241,6 @@ def _get_scored(place: Workplace) -> Scored:
     if isinstance(place.scored, Unscored):
         raise SpecError.at("budget", place.scored.explain())
     return place.scored
-
-
-def _open(desk: Desk, record: BitMapRecord, content: Content) -> Workplace:
-    ground = build_ground(record.spec, record.shapes)
-    return Workplace(record, ground, content, find_scored(desk, record))
 
 
 def _view_check(check: CheckRecord) -> CheckView:

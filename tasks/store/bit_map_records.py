@@ -51,6 +51,19 @@ class BitMapRecord:
 
 
 @dataclass(frozen=True)
+class MapItem:
+    """A map as it stands in a list, without spec and shapes; fields as in `BitMapRecord`."""
+
+    id: int
+    name: str
+    model: str
+    revision: int
+    sensitivity_run_id: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
 class StateRecord:
     """What a map was at a revision; `is_step` where an edit made it, not undo or redo."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from tasks.errors import MapNotFound, RunNotFound
@@ -21,6 +21,7 @@ from tasks.store.bit_map_records import (
     BitMapRecord,
     ChangeKind,
     MapChange,
+    MapItem,
     NewBitMap,
     Snapshot,
     StateRecord,
@@ -33,6 +34,7 @@ from tasks.store.tables import Run
 
 MAX_STATES = 500
 """How many states are kept; twice as many while nothing but undo and redo goes through them."""
+MAX_LISTED = 200
 OPENED_BY = ""
 """The client of a map's first state, which is nobody's edit."""
 
@@ -256,11 +258,31 @@ def get_snapshot(database: Database, map_id: int) -> Snapshot:
         )
 
 
-def list_maps(database: Database) -> tuple[BitMapRecord, ...]:
-    """Return every map, the one changed last first."""
-    query = select(BitMap).order_by(BitMap.updated_at.desc(), BitMap.id.desc())
+def list_maps(
+    database: Database,
+    *,
+    model: str | None = None,
+    sensitivity: int | None = None,
+    before_id: int | None = None,
+    limit: int = MAX_LISTED,
+) -> tuple[MapItem, ...]:
+    """Return maps, the one changed last first: of a model, of a run's scores, before another."""
+    source = BitMap.spec["model"]["source"].as_string()
+    order = (BitMap.updated_at, BitMap.id)
+    query = select(
+        BitMap.id, BitMap.name, source.label("model"), BitMap.revision,
+        BitMap.sensitivity_run_id, BitMap.created_at, BitMap.updated_at,
+    )  # fmt: skip
+    if model is not None:
+        query = query.where(source == model)
+    if sensitivity is not None:
+        query = query.where(BitMap.sensitivity_run_id == sensitivity)
+    if before_id is not None:
+        changed = select(BitMap.updated_at).where(BitMap.id == before_id).scalar_subquery()
+        query = query.where(tuple_(*order) < tuple_(changed, before_id))
+    query = query.order_by(*(each.desc() for each in order)).limit(limit)
     with database.reading() as session:
-        return tuple(to_record(BitMapRecord, row) for row in session.scalars(query))
+        return tuple(MapItem(**row) for row in session.execute(query).mappings())
 
 
 def delete_map(database: Database, map_id: int) -> None:

@@ -24,7 +24,7 @@ from tasks.desk import Desk
 from tasks.errors import MapNotFound
 from tasks.lease import claim_run
 from tasks.settings import Settings
-from tasks.store import bit_maps
+from tasks.store import bit_map_versions, bit_maps
 from tasks.store.bit_map_news import is_known
 from tasks.store.bit_map_versions import add_version
 from tasks.store.bit_maps import delete_map, list_maps
@@ -297,6 +297,35 @@ def end_long_ago(desk: Desk, run_id: int) -> None:
     """Let a run have ended a minute ago."""
     with desk.database.writing() as session:
         session.execute(update(Run).where(Run.id == run_id).values(finished_at=later(-60)))
+
+
+def test_maps_are_listed_page_by_page(desk: Desk, scored: BitMapSamples) -> None:
+    """The one changed last first, each once; of one model or one run's scores where asked for."""
+    ids = [open_scored(desk, scored) for _ in range(5)]
+    change(desk, ids[1], set_width(0, 2))
+    order = [ids[1], ids[4], ids[3], ids[2], ids[0]]
+    found: list[int] = []
+    while page := list_maps(desk.database, before_id=found[-1] if found else None, limit=2):
+        found += [each.id for each in page]
+    assert found == order
+    own = {"model": scored.model, "sensitivity": scored.sensitivity}
+    assert [each.id for each in list_maps(desk.database, **own)] == order  # type: ignore[arg-type]
+    assert list_maps(desk.database, model="org/other") == ()
+    assert list_maps(desk.database, sensitivity=scored.sensitivity + 1) == ()
+
+
+def test_versions_have_an_end(
+    desk: Desk, scored: BitMapSamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more than a map may keep is refused at its name, and changes nothing."""
+    monkeypatch.setattr(bit_map_versions, "MAX_VERSIONS", 2)
+    map_id = open_scored(desk, scored)
+    for name in ("first", "second"):
+        add_version(desk.database, map_id, name)
+    with pytest.raises(SpecError, match="name: a map keeps 2 versions; open another one"):
+        add_version(desk.database, map_id, "third")
+    view = view_state(desk, map_id)
+    assert (view.revision, len(view.versions)) == (3, 2)
 
 
 def test_a_deleted_map_is_gone(desk: Desk, scored: BitMapSamples) -> None:

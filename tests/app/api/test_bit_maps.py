@@ -231,7 +231,7 @@ def test_what_no_map_can_come_of_is_refused(
     """At the field; no map is made."""
     reply = client.post(ADDRESS, json=body)
     assert (reply.status_code, reply.json()["problems"][0]["field"]) == (422, field)
-    assert client.get(ADDRESS).json() == {"maps": []}
+    assert client.get(ADDRESS).json() == {"maps": [], "next_before_id": None}
 
 
 def test_there_is_no_map_unless_there_is(client: TestClient) -> None:
