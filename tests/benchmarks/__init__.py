@@ -11,6 +11,7 @@ process of its own), `rank_search.py` with `rank_table.json` (searches for ranks
 search, on recorded evaluations), `loftq_init.py` with `peft_reference.py` (LoftQ beside PEFT's),
 `initialization.py` with `layer_mixes.py` (starts beside each other, untrained), `classifier.py` (an
 encoder trained at few bits), `allocation.py` (scores to a layer map, beside scipy's MILP),
+`solved_maps.py` (solved maps beside the published rule's and random ones of their size),
 `bit_map.py` (from a click to its paint in a browser), `web_import.py` (how long the web process
 takes to import). Start with `train_step.py`.
 """
