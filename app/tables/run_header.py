@@ -26,6 +26,8 @@ from app.text import run as text
 from app.text import runs as runs_text
 from tasks.store.records import TERMINAL_STATES, RunRecord, StageRecord
 
+# Stages of a sensitivity run; in the others sensitivity comes before the start.
+_SCORING = ("load", "teach", "initialize", "facts", "sensitivity")
 _STATUS_OF_LAST = {"running": "now", "failed": "failed", "cancelled": "cancelled"}
 
 
@@ -87,32 +89,49 @@ def _list_widths(run: RunRecord) -> list[str]:
 
 
 def _list_steps(run: RunRecord, stages: Sequence[StageRecord]) -> list[dict[str, str]]:
-    """Return the stages the run had and those it will have, each with its status."""
+    """Return the stages the run had, as they began, and those it will have, with their status."""
     is_current = run.state not in ("queued", "draft")
     seen = {stage.name: stage for stage in stages} if is_current else {}
-    names = _plan(run)
-    names += [name for name in seen if name not in names]
     if run.state in TERMINAL_STATES and not seen:
         return []
+    planned = [] if run.state == "succeeded" else _plan(run)
+    names = _order_steps(tuple(seen), planned)
     return [_describe_step(run, name, seen.get(name)) for name in names]
 
 
+def _order_steps(seen: Sequence[str], planned: Sequence[str]) -> list[str]:
+    """Put stages that have not begun among those that have: before what the plan has after them."""
+    ordered = list(seen)
+    for at, name in enumerate(planned):
+        if name not in ordered:
+            later = [ordered.index(each) for each in planned[at + 1 :] if each in ordered]
+            ordered.insert(min(later, default=len(ordered)), name)
+    return ordered
+
+
 def _plan(run: RunRecord) -> list[str]:
+    if run.kind == SENSITIVITY:
+        return [name for name in _SCORING if name != "teach" or _asks_original(run)]
     is_map_evaluation = run.kind == "map-evaluation"
-    is_scoring = run.kind == SENSITIVITY
     is_trained = run.spec.get("training", {}).get("method", "none") != "none"
     wanted = {
         "train": is_trained and run.kind == "experiment",
         "search": run.kind == "search",
         "maps": is_map_evaluation,
         "range-test": run.kind == "experiment" and _tests_range(run),
-        "teach": not describe_head(run) and not is_scoring,
-        "sensitivity": is_scoring or _measures_sensitivity(run),
-        "initialize": not is_scoring,
-        "evaluate": not describe_head(run) and not (is_map_evaluation or is_scoring),
-        "benchmarks": bool(list_benchmarks(run)) and not (is_map_evaluation or is_scoring),
+        "teach": not describe_head(run),
+        "sensitivity": _measures_sensitivity(run),
+        "facts": False,
+        "evaluate": not describe_head(run) and not is_map_evaluation,
+        "benchmarks": bool(list_benchmarks(run)) and not is_map_evaluation,
     }
     return [name for name in text.STAGES if wanted.get(name, True)]
+
+
+def _asks_original(run: RunRecord) -> bool:
+    """Whether layers are switched one by one and the text compared with the 16-bit model's."""
+    method = run.spec.get("method") or {}
+    return method.get("method") == "ablation" and method.get("measured_on", "text") == "text"
 
 
 def _measures_sensitivity(run: RunRecord) -> bool:
@@ -169,6 +188,8 @@ def _write_hint(run: RunRecord, num_before: int | None) -> str:
         return text.HEADER["stopping"]
     if run.state != "queued":
         return ""
+    if num_before == 1:
+        return text.HEADER["waiting_behind_one"]
     if num_before:
         return text.HEADER["waiting_behind"].format(count=num_before)
     return text.HEADER["waiting_next"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from app.tables.run_facts import describe_estimates
 from app.tables.run_header import describe_header
 from app.tables.spec_section import describe_spec
 from tasks.store import runs
-from tasks.store.records import RunRecord, RunState
+from tasks.store.records import RunRecord, RunState, StageRecord
 from tests.filled import Filled
 
 ACTIONS = {
@@ -99,6 +101,42 @@ def test_sensitivity_is_measured_before_the_start(
     mixed = spec | {"quantizer": {"grid": "integer", "bits": bits, "mixing": {"rule": rule}}}
     titles = [stage["title"] for stage in head(filled, run_id, spec=mixed)["stages"]]
     assert titles[: titles.index("Initialize")] == before
+
+
+def test_stages_stand_as_they_began(filled: Filled) -> None:
+    """A sensitivity run scores after all that prepares it, from waiting to its end."""
+    run = read(filled, filled.samples.running)
+    values: dict[str, Any] = {"kind": "sensitivity", "spec": {"method": {"method": "ablation"}}}
+
+    def list_steps(state: RunState, names: Sequence[str]) -> list[tuple[str, str]]:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        stages = [StageRecord(run.id, 1, at, name, moment, 1.0) for at, name in enumerate(names)]
+        of_run = replace(run, **values, state=state, stage=names[-1] if names else None)
+        return [
+            (each["title"], each["status"]) for each in describe_header(of_run, stages)["stages"]
+        ]
+
+    titles = ["Load", "Teach", "Initialize", "Facts", "Sensitivity"]
+    names = [title.lower() for title in titles]
+    assert list_steps("queued", ()) == [(title, "todo") for title in titles]
+    begun = ["done", "now", "todo", "todo", "todo"]
+    assert list_steps("running", names[:2]) == list(zip(titles, begun, strict=True))
+    scoring = ["done", "done", "done", "done", "now"]
+    assert list_steps("running", names) == list(zip(titles, scoring, strict=True))
+    assert list_steps("succeeded", names) == [(title, "done") for title in titles]
+    # other methods do not ask the 16-bit model, and a stage that is not planned stands where it was
+    values["spec"] = {"method": {"method": "gradient"}}
+    assert [title for title, _ in list_steps("queued", ())] == [titles[0], *titles[2:]]
+    assert [title for title, _ in list_steps("running", ("load", "search"))] == [
+        "Load", "Search", *titles[2:],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "start"), [(0, "Next"), (1, "1 run goes"), (2, "2 runs go")])
+def test_a_waiting_run_counts_those_before_it(filled: Filled, count: int, start: str) -> None:
+    """None, one and several read as sentences."""
+    run = read(filled, filled.samples.queued[0])
+    assert describe_header(run, (), num_before=count)["hint"].startswith(start)
 
 
 def test_progress_of_sensitivity_has_its_title(filled: Filled) -> None:
