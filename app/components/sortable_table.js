@@ -1,5 +1,6 @@
 // Shows props.value (see app/tables/sortable.py for its shape) and sorts it where it stands. A column is
-// turned by its header's button; the focus stays there. Sets data-draws, which tests wait on.
+// turned by its header's button; the focus stays there. The column it is sorted by at first is scrolled
+// into view beside the names. Sets data-draws, which tests wait on.
 const root = element.querySelector('.sortable');
 const words = props.words;
 const note = make('p', { class: 'lead' });
@@ -20,9 +21,11 @@ function draw() {
   note.textContent = value.note;
   note.hidden = !value.note;
   const wanted = JSON.stringify([value.columns, value.sorted]);
-  if (wanted !== given) { given = wanted; sorted = { ...value.sorted }; }
+  const isNew = wanted !== given;
+  if (isNew) { given = wanted; sorted = { ...value.sorted }; }
   drawHead(value);
   refill(body, [value.rows, sorted], () => sortRows(value.rows).map(makeRow));
+  if (isNew) showSorted();
   draws += 1;
   root.dataset.draws = String(draws);
 }
@@ -36,6 +39,13 @@ function drawHead(value) {
     const way = sorted.down ? 'descending' : 'ascending';
     cell.setAttribute('aria-sort', at === sorted.column ? way : 'none');
   });
+}
+
+// The names stay where they are, so that a column is in view once it begins where they end.
+function showSorted() {
+  const cells = head.children;
+  const cell = cells[sorted.column];
+  if (sorted.column > 0 && cell) scroll.scrollLeft = cell.offsetLeft - cells[0].offsetWidth;
 }
 
 function turn(column) {
@@ -58,9 +68,21 @@ function sortRows(rows) {
 
 function makeRow(row) {
   return make('tr', {}, ...row.cells.map((cell, at) => {
-    if (at > 0) return make('td', { class: 'number' }, cell.text);
-    return make('th', { scope: 'row' }, row.href ? make('a', { href: row.href }, cell.text) : cell.text);
+    if (at > 0) return make('td', { class: 'number' }, cell.text, makeSmall(cell));
+    const hint = row.hint || null;
+    return make('th', { scope: 'row' }, row.href
+      ? make('a', { href: row.href, class: 'name', title: hint }, ...breakName(cell.text))
+      : make('span', { class: 'name', title: hint }, ...breakName(cell.text)));
   }));
+}
+
+function makeSmall(cell) {
+  return cell.small ? make('span', { class: 'spread' }, ' ' + cell.small) : null;
+}
+
+// A name that is too long for its column goes on in the next line after a dot, not inside a word.
+function breakName(name) {
+  return name.split(/(?<=\.)/).flatMap((part) => [part, make('wbr')]).slice(0, -1);
 }
 
 watch('value', draw);

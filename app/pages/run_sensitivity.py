@@ -1,8 +1,8 @@
 """A sensitivity run's scores on the Run page: map or bars, choices, table, agreement with others.
 
 Which metric, width and scale are drawn, and what the run is compared with, stand in the address
-(`&score=&width=&scale=&with=`). A click on a layer opens its page. What is read from the store
-stands in `run_sensitivity_reading`. Start with `show_sensitivity`.
+(`&score=&width=&scale=&span=&with=`). A click on a layer opens its page. What is read from the
+store stands in `run_sensitivity_reading`. Start with `show_sensitivity`.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ from tasks.store.records import RunRecord
 
 MAP_PIXELS = 300
 LINEAR, LOGARITHMIC = "linear", "log"
+COMMON, OWN = "all", "width"
 # Puts the choices into the address, in their order.
 _TO_ADDRESS = """(...values) => {
   const query = new URLSearchParams(location.search);
-  ['score', 'width', 'scale', 'with'].forEach((key, at) => {
+  ['score', 'width', 'scale', 'span', 'with'].forEach((key, at) => {
     let value = values[at];
     if (key === 'scale') value = value ? 'log' : 'linear';
+    if (key === 'span') value = value ? 'all' : 'width';
     if (value !== null && value !== undefined && value !== '') query.set(key, String(value));
   });
   history.replaceState(history.state, '', location.pathname + '?' + query);
@@ -66,6 +68,7 @@ class SensitivityPanels:
     metric: gr.Radio
     width: gr.Radio
     is_log: gr.Checkbox
+    is_common: gr.Checkbox
     figure: PlotlyChart
     opener: MapOpener
     table: SortableTable
@@ -78,13 +81,14 @@ class SensitivityPanels:
     def list_outputs(self) -> list[Any]:
         """Return them all."""
         return [
-            self.card, self.lead, self.metric, self.width, self.is_log, self.figure, self.opener,
-            self.table, self.agreement, self.said, self.compared, self.scatter, self.twin,
+            self.card, self.lead, self.metric, self.width, self.is_log, self.is_common,
+            self.figure, self.opener, self.table, self.agreement, self.said, self.compared,
+            self.scatter, self.twin,
         ]  # fmt: skip
 
     def list_choices(self) -> list[Any]:
         """Return what a person chooses, in the order of the address."""
-        return [self.metric, self.width, self.is_log, self.compared]
+        return [self.metric, self.width, self.is_log, self.is_common, self.compared]
 
 
 def build_sensitivity_panels() -> SensitivityPanels:
@@ -97,6 +101,9 @@ def build_sensitivity_panels() -> SensitivityPanels:
             width = _build_choice(text.WIDTH, "sensitivity-width")
             is_log = gr.Checkbox(
                 label=text.LOG_COLORS, value=True, container=False, elem_id="sensitivity-log"
+            )
+            is_common = gr.Checkbox(
+                label=text.COMMON_SCALE, value=False, container=False, elem_id="sensitivity-common"
             )
         figure = PlotlyChart(label=text.MAP_TITLE, height=MAP_PIXELS, elem_id="sensitivity-map")
         opener = MapOpener(elem_id="open-map")
@@ -112,15 +119,15 @@ def build_sensitivity_panels() -> SensitivityPanels:
         )
         twin = SortableTable(label=text.AGREEMENT, elem_id="agreement-table")
     return SensitivityPanels(
-        card, lead, metric, width, is_log, figure, opener, table, agreement, said, compared,
-        scatter, twin,
+        card, lead, metric, width, is_log, is_common, figure, opener, table, agreement, said,
+        compared, scatter, twin,
     )  # fmt: skip
 
 
 def hide_sensitivity() -> list[Any]:
     """Answer for a page of another kind of run."""
     hidden, none = gr.Column(visible=False), gr.Radio(visible=False)
-    shown = [hidden, "", none, none, gr.skip(), None, None, None]
+    shown = [hidden, "", none, none, gr.skip(), gr.skip(), None, None, None]
     return [*shown, hidden, "", none, None, None]
 
 
@@ -138,6 +145,7 @@ def show_sensitivity(services: Services, run: RunRecord, query: Mapping[str, str
         _offer([(title, key) for key, title in seen.metrics.items()], chosen.metric),
         _offer([(text.BITS.format(bits=bits), bits) for bits in chosen.widths], chosen.bits),
         gr.Checkbox(value=chosen.is_log, visible=has_scores),
+        gr.Checkbox(value=chosen.is_common, visible=_has_common(seen, chosen)),
         figure,
         {SENSITIVITY: run.id} if has_scores else None,
         table,
@@ -175,10 +183,15 @@ def wire_sensitivity(services: Services, panels: SensitivityPanels) -> None:
 
 
 def read_choices(values: Sequence[Any]) -> dict[str, str]:
-    """Return choices as the address has them: metric, width, scale, and the run to compare with."""
-    metric, width, is_log, compared = values
-    scale = LOGARITHMIC if is_log else LINEAR
-    return {"score": str(metric), "width": str(width), "scale": scale, "with": str(compared)}
+    """Return choices as the address has them: metric, width, scale, what it spans, other run."""
+    metric, width, is_log, is_common, compared = values
+    return {
+        "score": str(metric),
+        "width": str(width),
+        "scale": LOGARITHMIC if is_log else LINEAR,
+        "span": COMMON if is_common else OWN,
+        "with": str(compared),
+    }
 
 
 def address_of_clicked(run: RunRecord, event: gr.EventData) -> str:
@@ -194,20 +207,29 @@ def _draw_scores(seen: Seen, chosen: Chosen) -> tuple[dict[str, Any], dict[str, 
     found, sentence = chosen.found, explain_empty(seen, chosen)
     table = list_scores(found, chosen.bits, run_id=seen.run.id, facts=seen.facts)
     if found.unit == "layer":
-        facts = seen.facts
         figure = sensitivity_map.draw(
-            found, chosen.bits, is_log=chosen.is_log, facts=facts, empty=sentence
+            found,
+            chosen.bits,
+            is_log=chosen.is_log,
+            is_common=chosen.is_common,
+            facts=seen.facts,
+            empty=sentence,
         )
     else:
         figure = sensitivity_bars.draw(found, chosen.bits, is_log=chosen.is_log, empty=sentence)
     return figure, table
 
 
+def _has_common(seen: Seen, chosen: Chosen) -> bool:
+    """Whether there are colors of several widths."""
+    return bool(seen.scores) and chosen.found.unit == "layer" and len(chosen.widths) > 1
+
+
 def _show_agreement(seen: Seen, chosen: Chosen) -> list[Any]:
     if not seen.scores:
         return [gr.Column(visible=False), "", gr.Radio(visible=False), None, None]
-    own, units = name_method(seen.run), chosen.found.units_word
-    told = [say_agreement(own, each, units) for each in list_telling(chosen)]
+    own, found = name_method(seen.run), chosen.found
+    told = [say_agreement(own, each, found, bits=chosen.bits) for each in list_telling(chosen)]
     sentences = "\n\n".join(filter(None, told))
     said = f"{sentences}\n\n{text.AGREEMENT_NOTE}" if sentences else text.AGREEMENT_EMPTY
     pairs = chosen.pairs

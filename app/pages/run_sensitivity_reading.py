@@ -73,6 +73,7 @@ class Chosen:
         metric: Of the scores; "" where there are none yet.
         bits: The width that is drawn.
         is_log: Whether colors or axis are logarithmic.
+        is_common: Whether the colors of all widths share one scale.
         widths: To choose from, the highest first.
         found: Scores of the metric.
         compared: How far other runs agree: those by another method first, then by their scores.
@@ -84,6 +85,7 @@ class Chosen:
     metric: str
     bits: int
     is_log: bool
+    is_common: bool
     widths: tuple[int, ...]
     found: Sensitivity
     compared: tuple[Compared, ...] = field(default=())
@@ -129,6 +131,7 @@ def choose(seen: Seen, query: Mapping[str, str]) -> Chosen:
         metric,
         bits,
         query.get("scale", "log") != "linear",
+        query.get("span") == "all",
         widths,
         found,
         compared,
@@ -180,7 +183,7 @@ def write_lead(seen: Seen, chosen: Chosen) -> str:
         bits=chosen.bits,
         metric=chosen.found.title,
     )
-    return f"{lead} {_write_progress(seen, chosen)}".rstrip()
+    return " ".join(filter(None, (lead, _write_progress(seen, chosen), _write_below(chosen))))
 
 
 def explain_empty(seen: Seen, chosen: Chosen) -> str:
@@ -206,6 +209,13 @@ def _write_progress(seen: Seen, chosen: Chosen) -> str:
     return said.format(
         done=write_count(done), count=write_count(count), units=units, bits=chosen.bits
     )
+
+
+def _write_below(chosen: Chosen) -> str:
+    """Say where scores are that have no logarithm, if any."""
+    if not chosen.is_log or all(value > 0 for value in chosen.found.list_values(chosen.bits)):
+        return ""
+    return text.BELOW_SCALE if chosen.found.unit == "layer" else text.BELOW_AXIS
 
 
 def _compare(seen: Seen, own: Side) -> tuple[tuple[Compared, ...], tuple[Side, ...]]:

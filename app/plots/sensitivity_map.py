@@ -1,7 +1,8 @@
 """Sensitivity of every layer at one width: a map of blocks and kinds, colored by score.
 
-All widths of a metric share one scale, so that colors compare between them. Start with `draw`;
-`app.tables.sensitivity_table` says the same as a table.
+Each width has a scale of its own, so that colors tell its layers apart; all widths may share one,
+so that colors compare between them. Start with `draw`; `app.tables.sensitivity_table` says the same
+as a table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from app.text import sensitivity as text
 from app.theme import HEAT_RAMP
 from engine.sensitivity.layer_facts import LayerFact
 
-MOST_TICKS = 7
+LEAST_TICKS, MOST_TICKS = 2, 7
 LINE = "<br>"
 
 
@@ -44,6 +45,7 @@ def draw(
     bits: int,
     *,
     is_log: bool,
+    is_common: bool = False,
     facts: Mapping[str, LayerFact] | None = None,
     empty: str = "",
 ) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def draw(
         found: Scores of layers.
         bits: The width.
         is_log: Whether colors follow the logarithm of a score.
+        is_common: Whether the scale is that of all widths together, not of this one alone.
         facts: What is known of each layer's weights.
         empty: What is said where nothing is measured yet.
 
@@ -64,7 +67,8 @@ def draw(
     if not here:
         return draw_nothing(empty)
     layers = arrange_layers({**dict.fromkeys(facts or ()), **found.scores})
-    scale = Scale(*find_span(found.list_values(), is_log=is_log), is_log)
+    values = found.list_values(None if is_common else bits)
+    scale = Scale(*find_span(values, is_log=is_log), is_log)
     trace = build_trace(
         layers,
         layers.fill(lambda name: scale.place(here[name].value) if name in here else None),
@@ -138,16 +142,27 @@ def _build_bar(scale: Scale, unit: str) -> dict[str, Any]:
     if unit:
         bar["title"] = {"text": unit, "side": "right", "font": {"size": 11}}
     if scale.is_log:
-        ticks = _list_powers(scale)
-        bar |= {"tickmode": "array", "tickvals": ticks}
-        bar["ticktext"] = [_write_power(tick) for tick in ticks]
+        ticks = _list_ticks(scale)
+        bar |= {"tickmode": "array", "tickvals": [place for place, _ in ticks]}
+        bar["ticktext"] = [written for _, written in ticks]
     return bar
 
 
-def _list_powers(scale: Scale) -> list[int]:
-    """Return the powers of ten on the scale, thinned where there are many."""
+def _list_ticks(scale: Scale) -> list[tuple[float, str]]:
+    """Return where ticks stand and what they say: powers of ten, thinned where there are many.
+
+    A scale of less than two decades has 1, 2 and 5 of each; one that has none of these, its ends.
+    """
     powers = list(range(math.ceil(scale.low), math.floor(scale.high) + 1))
-    return powers[:: max(1, math.ceil(len(powers) / MOST_TICKS))]
+    if len(powers) >= LEAST_TICKS:
+        kept = powers[:: max(1, math.ceil(len(powers) / MOST_TICKS))]
+        return [(power, _write_power(power)) for power in kept]
+    near = range(math.floor(scale.low), math.ceil(scale.high) + 1)
+    steps = [power + math.log10(step) for power in near for step in (1, 2, 5)]
+    within = [step for step in steps if scale.low <= step <= scale.high]
+    if len(within) < LEAST_TICKS:
+        within = [scale.low, scale.high]
+    return [(step, write_number(10**step)) for step in within]
 
 
 def _write_power(power: int) -> str:

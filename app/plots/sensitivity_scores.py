@@ -68,9 +68,10 @@ class Sensitivity:
         ordered = sorted(found, key=lambda unit: -_size(found[unit].value))
         return {unit: place for place, unit in enumerate(ordered, start=1)}
 
-    def list_values(self) -> list[float]:
-        """Return every score that is a number, at all widths."""
-        found = (score.value for each in self.scores.values() for score in each.values())
+    def list_values(self, bits: int | None = None) -> list[float]:
+        """Return every score that is a number, at a width or, with None, at all."""
+        kept = self.widths if bits is None else (bits,)
+        found = (score.value for width in kept for score in self.list_at(width).values())
         return [value for value in found if math.isfinite(value)]
 
 
@@ -124,16 +125,17 @@ def unit_of_score(metric: str) -> str:
 
 def write_loss(score: SensitivityScoreRecord) -> str:
     """Write a score with its error; far numbers as powers of ten, since scores span decades."""
-    if math.isnan(score.value):
-        return "not a number"
-    error = score.standard_error
-    if error is None or not math.isfinite(error):
-        return write_number(score.value).replace("-", "−")
-    if not 0 < abs(score.value) < LEAST_PLAIN:
-        return f"{write_number(score.value)} ± {write_number(error, 2)}"
-    power = math.floor(math.log10(abs(score.value)))
-    value, spread = (write_fixed(each / 10.0**power, 2) for each in (score.value, error))
-    return f"({value} ± {spread}) × 10{str(power).translate(_SUPERSCRIPTS)}"
+    value, spread, power = _split_loss(score)
+    told = f"{value} ± {spread}" if spread else value
+    if not power:
+        return told
+    return f"({told}){power}" if spread else f"{told}{power}"
+
+
+def write_parts(score: SensitivityScoreRecord) -> tuple[str, str]:
+    """Write a score and, apart from it, its error; "" for a score without one."""
+    value, spread, power = _split_loss(score)
+    return f"{value}{power}", f"± {spread}{power}" if spread else ""
 
 
 def build_log_axis(title: str, values: Iterable[float]) -> dict[str, Any]:
@@ -168,6 +170,20 @@ def find_span(values: Iterable[float], *, is_log: bool) -> tuple[float, float]:
     if is_log:
         low, high = math.log10(max(low, high / 10**SHOWN_DECADES)), math.log10(high)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _split_loss(score: SensitivityScoreRecord) -> tuple[str, str, str]:
+    """Return value, error and the power of ten that both are to be multiplied by, "" for none."""
+    if math.isnan(score.value):
+        return "not a number", "", ""
+    error = score.standard_error
+    if error is None or not math.isfinite(error):
+        return write_number(score.value).replace("-", "−"), "", ""
+    if not 0 < abs(score.value) < LEAST_PLAIN:
+        return write_number(score.value), write_number(error, 2), ""
+    power = math.floor(math.log10(abs(score.value)))
+    value, spread = (write_fixed(each / 10.0**power, 2) for each in (score.value, error))
+    return value, spread, f" × 10{str(power).translate(_SUPERSCRIPTS)}"
 
 
 def _order_of_score(metric: str) -> tuple[int, int, str]:

@@ -6,12 +6,12 @@ Start with `list_scores`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from app.plots.sensitivity_scores import Sensitivity, write_loss
+from app.plots.sensitivity_scores import Sensitivity, write_parts
 from app.quantities import NOTHING, write_count, write_fixed
 from app.tables.sortable import SortCell, SortRow, show_table
 from app.text import sensitivity as text
@@ -59,12 +59,14 @@ def list_scores(
     widths = tuple(reversed(found.widths))  # those that hurt stand first
     columns += [text.BITS_COLUMN.format(bits=width) for width in widths]
     rows = []
+    shared = _find_stem(found.scores) if found.unit == "layer" else ""
     for unit, scores in found.scores.items():
-        cells = [SortCell(unit, unit), *(_write_cell(scores.get(width)) for width in widths)]
+        name = SortCell(unit.removeprefix(shared), unit)
+        cells = [name, *(_write_cell(scores.get(width)) for width in widths)]
         if is_counted:
             cells.append(_write_count((facts or {}).get(unit)))
         href = address_of_layer(run_id, unit) if found.unit == "layer" else ""
-        rows.append(SortRow(tuple(cells), href))
+        rows.append(SortRow(tuple(cells), href, hint=unit if shared else ""))
     place = 1 + widths.index(bits) if bits in widths else 0
     return show_table(
         [*columns, *([text.WEIGHTS_COLUMN] if is_counted else [])],
@@ -90,40 +92,74 @@ def list_agreement(compared: Sequence[Compared]) -> dict[str, Any] | None:
         for each in compared
         for found in each.found
     ]
-    return show_table(text.AGREEMENT_COLUMNS, rows) if rows else None
+    return show_table(text.AGREEMENT_COLUMNS, rows, note=_note_pooled(compared)) if rows else None
 
 
-def say_agreement(own: str, compared: Compared, units: str) -> str:
-    """Say how far two runs agree over all widths, or why that cannot be told; "" for nothing.
+def say_agreement(own: str, compared: Compared, found: Sensitivity, *, bits: int) -> str:
+    """Say how far two runs agree at one width, or why that cannot be told; "" for nothing.
+
+    Over all widths together any two methods agree well, since lower widths lose more by both; that
+    number stands in the table alone.
 
     Args:
         own: What the run's own method is called.
         compared: The other run.
-        units: What units are called.
+        found: The run's own scores.
+        bits: The width that is shown; where the runs do not share it, their lowest is told.
     """
-    found = next((each for each in compared.found if each.bits is None), None)
-    if found is None:
+    widths = {each.bits: each for each in compared.found if each.bits is not None}
+    if not widths:
         return ""
-    if found.correlation is None or found.low is None or found.high is None:
-        return text.AGREEMENT_NONE.format(other=compared.name, reason=found.reason)
-    widths = [each.bits for each in compared.found if each.bits is not None]
-    single = text.AT_BITS.format(bits=widths[0]) if len(widths) == 1 else text.ALL_WIDTHS
+    told = bits if bits in widths else min(widths)
+    at = widths[told]
+    if at.correlation is None or at.low is None or at.high is None:
+        return text.AGREEMENT_NONE.format(other=compared.name, bits=told, reason=at.reason)
     return text.AGREEMENT_SENTENCE.format(
         own=own,
-        value=_write(found.correlation),
-        low=_write(found.low),
-        high=_write(found.high),
+        value=_write(at.correlation),
+        low=_write(at.low),
+        high=_write(at.high),
         other=compared.name,
-        count=write_count(found.num_units),
-        units=units,
-        bits=single,
+        count=_write_share(at.num_units, found),
+        units=found.units_word,
+        bits=told,
     )
+
+
+def _write_share(count: int, found: Sensitivity) -> str:
+    """Return how many units both runs scored, and of how many where that is not all."""
+    known = found.num_units or found.count
+    if count >= known:
+        return write_count(count)
+    return text.SHARE.format(count=write_count(count), known=write_count(known))
+
+
+def _note_pooled(compared: Sequence[Compared]) -> str:
+    """Return what "all" means where a run is compared at several widths."""
+    is_pooled = any(len(each.found) > 2 for each in compared)  # two widths, and all
+    return text.AGREEMENT_POOLED if is_pooled else ""
 
 
 def _write_cell(score: SensitivityScoreRecord | None) -> SortCell:
     if score is None:
         return SortCell(NOTHING, None)
-    return SortCell(write_loss(score), score.value if math.isfinite(score.value) else None)
+    value, error = write_parts(score)
+    return SortCell(value, score.value if math.isfinite(score.value) else None, small=error)
+
+
+def _find_stem(names: Iterable[str]) -> str:
+    """Return what stands before the number of every block, "model.layers."; "" where it differs."""
+    stems = {
+        ".".join(name.split(".")[: place + 1]) for name in names for place in _find_block(name)
+    }
+    return f"{stems.pop()}." if len(stems) == 1 else ""
+
+
+def _find_block(name: str) -> tuple[int, ...]:
+    """Return where in a name the word before its block's number stands; nothing outside blocks."""
+    parts = name.split(".")
+    numbers = [place for place, part in enumerate(parts) if place and part.isdigit()]
+    return (numbers[0] - 1,) if numbers else ()
 
 
 def _write_count(fact: LayerFact | None) -> SortCell:

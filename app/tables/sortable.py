@@ -12,18 +12,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SortCell:
-    """What one row says in one column: the text to read, the value to sort by; None stands last."""
+    """What one row says in one column: the text to read, the value to sort by; None stands last.
+
+    `small` stands below the text: its error.
+    """
 
     text: str
     value: float | str | None
+    small: str = ""
 
 
 @dataclass(frozen=True)
 class SortRow:
-    """One row; the first cell names it, and is a link where there is an `href`."""
+    """One row; the first cell names it, and is a link where there is an `href`.
+
+    `hint` is the name in full, where the cell has it shortened.
+    """
 
     cells: tuple[SortCell, ...]
     href: str = ""
+    hint: str = ""
 
 
 def show_table(
@@ -42,7 +50,11 @@ def show_table(
         "rows": [
             {
                 "href": row.href,
-                "cells": [{"text": cell.text, "value": cell.value} for cell in row.cells],
+                "hint": row.hint,
+                "cells": [
+                    {"text": cell.text, "value": cell.value, "small": cell.small}
+                    for cell in row.cells
+                ],
             }
             for row in rows
         ],

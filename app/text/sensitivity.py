@@ -45,6 +45,7 @@ SCORE = "Score"
 WIDTH = "Width"
 BITS = "{bits} bits"
 LOG_COLORS = "Logarithmic scale"
+COMMON_SCALE = "Common scale"
 EMPTY_WAITING = "Scores appear here as they are measured."
 EMPTY_FAILED = "The run failed before its first score; why is said above."
 EMPTY_ENDED = "The run ended before its first score."
@@ -57,10 +58,10 @@ HOVER_WEIGHTS = "{count} weights from {low} to {high}"
 HOVER_ERROR = "relative error {error}"
 HOVER_RANK = "adapter rank {rank}"
 BELOW_SCALE = "Zero and less have the lowest color."
+BELOW_AXIS = "Zero and less have no bar on a logarithmic axis."
 UNIT_COLUMN: Final[dict[str, str]] = {"layer": "Layer", "block": "Block", "kind": "Kind"}
 BITS_COLUMN = "{bits} bits"
 WEIGHTS_COLUMN = "Weights"
-TABLE_CAPTION = "{metric} in {unit}, by {units} and width"
 ERROR_NOTE = "± is one standard error over the calibration samples."
 
 SORTABLE: Final[dict[str, str]] = {"sort": "Sort by this column"}
@@ -72,17 +73,18 @@ AGREEMENT_NOTE = (
     "unit and start, with its 95 % interval."
 )
 AGREEMENT_SENTENCE = (
-    "{own} agrees {value} ({low} to {high}) with {other} over {count} {units}, {bits}."
+    "At {bits} bits, {own} agrees {value} ({low} to {high}) with {other} over {count} {units}."
 )
-AGREEMENT_NONE = "How far it agrees with {other} cannot be told: {reason}."
-ALL_WIDTHS = "all widths together"
-AT_BITS = "at {bits} bits"
+AGREEMENT_NONE = "How far it agrees with {other} at {bits} bits cannot be told: {reason}."
+AGREEMENT_POOLED = (
+    "“all” takes all widths together and tends higher: by any method, lower widths lose more."
+)
+SHARE = "{count} of {known}"
 AGREEMENT_COLUMNS = ("Run", "Width", "Correlation", "95 % interval", "Units")
 AGREEMENT_EMPTY = (
     "No other run can be compared yet: measure the same model by another method to see how well "
     "the two agree."
 )
-AGREEMENT_TOO_FEW = "Runs {ids} have too few scores in common with this one so far."
 COMPARED = "Compared with"
 RUN_CHOICE = "{method}, {metric} (run {id})"
 SCATTER_LABEL = "Scores of run {own} against those of run {other}: {count} points"

@@ -38,8 +38,8 @@ from tasks.store.sensitivity_scores import add_scores
 from tests.sensitivity_samples import SensitivitySamples, add_sensitivity_runs, list_layers
 from tests.store_samples import open_sample_desk
 
-CARD, LEAD, METRIC, WIDTH, LOG, FIGURE, OPENER, TABLE = range(8)
-AGREEMENT, SAID, COMPARED, SCATTER, TWIN = range(8, 13)
+CARD, LEAD, METRIC, WIDTH, LOG, COMMON, FIGURE, OPENER, TABLE = range(9)
+AGREEMENT, SAID, COMPARED, SCATTER, TWIN = range(9, 14)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,11 @@ def test_every_layer_is_a_cell_of_the_map(services: Services, samples: Sensitivi
         "Weights",
     ]
     assert shown[TABLE]["sorted"] == {"column": 1, "down": True}
+    row = shown[TABLE]["rows"][0]
+    assert row["hint"] == f"model.layers.{row['cells'][0]['text']}"
+    assert row["hint"] in list_layers()
+    assert row["cells"][1]["small"].startswith("± ")
+    assert "±" not in row["cells"][1]["text"]
     assert shown[OPENER] == {"sensitivity": samples.gradient}
 
 
@@ -108,18 +113,57 @@ def test_hovering_tells_all_of_a_layer(services: Services, samples: SensitivityS
     assert "adapter rank 16" in said
 
 
-def test_widths_share_one_scale(services: Services, samples: SensitivitySamples) -> None:
-    """Another width has the same colors for the same scores, logarithmic or not."""
-    for scale in ("log", "linear"):
-        ends = {
-            (figure["zmin"], figure["zmax"])
-            for width in ("8", "2")
-            for figure in show(services, samples.gradient, width=width, scale=scale)[FIGURE]["data"]
-        }
-        assert len(ends) == 1
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_widths_have_own_scales_or_share_one(
+    services: Services, samples: SensitivitySamples, *, scale: str
+) -> None:
+    """A width's colors reach from its least to its largest score, or over all widths if chosen."""
+
+    def draw(width: str, span: str) -> dict[str, Any]:
+        shown = show(services, samples.gradient, width=width, scale=scale, span=span)
+        assert shown[COMMON].value is (span == "all")
+        trace: dict[str, Any] = shown[FIGURE]["data"][0]
+        return trace
+
+    low, high = draw("8", "width"), draw("2", "width")
+    for trace in (low, high):
+        cells = [cell for row in trace["z"] for cell in row]
+        assert (trace["zmin"], trace["zmax"]) == (min(cells), max(cells))
+    assert low["zmax"] < high["zmax"]
+    shared = [(trace["zmin"], trace["zmax"]) for trace in (draw("8", "all"), draw("2", "all"))]
+    assert shared[0] == shared[1]
+    assert shared[0][1] == high["zmax"]
+
+
+def test_width_and_scale_are_chosen(services: Services, samples: SensitivitySamples) -> None:
+    """The address names them; a common scale is no choice where there is one width or no map."""
     shown = show(services, samples.gradient, width="4", scale="linear")
     assert (shown[WIDTH].value, shown[LOG].value) == (4, False)
     assert "to 4 bits" in shown[LEAD]
+    assert shown[COMMON].visible is True
+    assert show(services, samples.failed)[COMMON].visible is False
+    assert show(services, samples.blocks)[COMMON].visible is False
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("running", text.BELOW_SCALE),
+        ("blocks", text.BELOW_AXIS),
+    ],
+)
+def test_scores_without_a_logarithm_are_told(
+    services: Services, samples: SensitivitySamples, *, name: str, sentence: str
+) -> None:
+    """Where a score is zero or less the lead says what became of it, on a logarithmic scale."""
+    run_id = getattr(samples, name)
+    assert sentence not in show(services, run_id, width="2")[LEAD]
+    unit = list_layers()[-1] if name == "running" else "model.layers.3"
+    with services.database.writing() as session:
+        scored = SensitivityScored(unit, 2, "kl_divergence", -0.1, 0.01, 32)
+        add_scores(session, run_id, [scored])
+    assert sentence in show(services, run_id, width="2")[LEAD]
+    assert sentence not in show(services, run_id, width="2", scale="linear")[LEAD]
 
 
 def test_what_an_address_cannot_have_is_the_usual(
@@ -187,13 +231,34 @@ def test_methods_are_said_to_agree(services: Services, samples: SensitivitySampl
     """The other method comes first: a sentence with its interval, every pair, and every width."""
     shown = show(services, samples.gradient, **{"with": str(samples.ablation)})
     assert f"Ablation, KL divergence (run {samples.ablation}) over 210 layers" in shown[SAID]
-    assert "Gradient agrees 0.9" in shown[SAID]
+    assert "At 2 bits, Gradient agrees 0.9" in shown[SAID]
     assert [len(trace["x"]) for trace in shown[SCATTER]["data"]] == [210, 210]
     assert shown[SCATTER]["layout"]["xaxis"]["type"] == "log"
     own = [row for row in shown[TWIN]["rows"] if row["href"] == f"/run?id={samples.ablation}"]
     assert [row["cells"][1]["text"] for row in own] == ["4", "2", "all"]
+    assert shown[TWIN]["note"] == text.AGREEMENT_POOLED
     assert shown[COMPARED].value == samples.ablation
     assert samples.trained_scores not in [value for _, value in shown[COMPARED].choices]
+
+
+def test_agreement_is_told_of_the_width_shown(
+    services: Services, samples: SensitivitySamples
+) -> None:
+    """The sentence follows the width, or tells the lowest in common; widths are never pooled."""
+    at_4 = show(services, samples.gradient, width="4")
+    rows = [[cell["text"] for cell in row["cells"]] for row in at_4[TWIN]["rows"]]
+    told = {row[1]: row[2] for row in rows if row[0].startswith("Ablation")}
+    assert f"At 4 bits, Gradient agrees {told['4']}" in at_4[SAID]
+    for width in ("2", "8"):
+        said = show(services, samples.gradient, width=width)[SAID]
+        assert f"At 2 bits, Gradient agrees {told['2']}" in said
+
+
+def test_agreement_says_of_how_many_layers(services: Services, samples: SensitivitySamples) -> None:
+    """Where the other run has scored a part, the sentence says so; where all, it does not."""
+    said = show(services, samples.gradient)[SAID]
+    assert f"(run {samples.running}) over 140 of 210 layers." in said
+    assert f"(run {samples.ablation}) over 210 layers." in said
 
 
 def test_a_run_alone_says_how_to_compare(services: Services, samples: SensitivitySamples) -> None:
@@ -228,17 +293,20 @@ def test_names_that_look_like_html_stay_text(
     assert len(told) == 1
     assert told[0].startswith("<b>&lt;b&gt;x&lt;/b&gt;.layers.3.q</b>")
     row = next(row for row in shown[TABLE]["rows"] if row["cells"][0]["text"] == name)
+    assert row["hint"] == ""
     assert row["href"].endswith("name=%3Cb%3Ex%3C%2Fb%3E.layers.3.q")
 
 
 def test_choices_are_what_the_address_says(services: Services, samples: SensitivitySamples) -> None:
     """What is chosen on the page shows the same as an address that names it."""
-    chosen = read_choices(["kl_divergence", 4, False, samples.ablation])
+    chosen = read_choices(["kl_divergence", 4, False, True, samples.ablation])
     assert chosen == {
-        "score": "kl_divergence", "width": "4", "scale": "linear", "with": str(samples.ablation),
+        "score": "kl_divergence", "width": "4", "scale": "linear", "span": "all",
+        "with": str(samples.ablation),
     }  # fmt: skip
     first = show(services, samples.gradient, **chosen)
-    assert first[FIGURE] == show(services, samples.gradient, width="4", scale="linear")[FIGURE]
+    again = show(services, samples.gradient, width="4", scale="linear", span="all")
+    assert first[FIGURE] == again[FIGURE]
 
 
 def test_scores_are_seen_as_they_come(services: Services, samples: SensitivitySamples) -> None:

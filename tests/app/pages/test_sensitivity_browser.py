@@ -56,9 +56,34 @@ def test_a_run_is_read_sorted_and_opened(page: Page, site: Site) -> None:
     page.keyboard.press("Enter")
     expect(header).to_have_attribute("aria-sort", "ascending")
     first = card.locator("tbody th a").first
-    expect(first).to_have_text("model.layers.0.mlp.down_proj")
+    expect(first).to_have_text("0.mlp.down_proj")
     first.click()
     expect(page.locator("#layer-header h1")).to_have_text("model.layers.0.mlp.down_proj")
+
+
+@pytest.mark.parametrize(("pixels", "seen"), [(1440, 7), (390, 2)])
+def test_scores_fit_beside_their_names(page: Page, site: Site, pixels: int, seen: int) -> None:
+    """A desk shows every width, a phone some; the sorted one is in view, names are not cut."""
+    page.set_viewport_size({"width": pixels, "height": 900})
+    page.goto(f"{site.address}/run?id={site.samples.gradient}&width=4")
+    table = page.locator("#sensitivity-table")
+    header = table.locator("thead th[aria-sort=descending]")
+    expect(header).to_have_text("4 bits")
+    frame, cell = table.locator(".scroll").bounding_box(), header.bounding_box()
+    name = table.locator("tbody th").first
+    title, link = name.bounding_box(), name.locator("a").bounding_box()
+    assert frame
+    assert cell
+    assert title
+    assert link
+    end = frame["x"] + frame["width"]
+    assert title["x"] + title["width"] - 1 <= cell["x"]
+    assert cell["x"] + cell["width"] <= end + 1
+    assert title["width"] < frame["width"] / 2
+    assert link["height"] < 45  # two lines at most
+    boxes = [box for each in table.locator("thead th").all() if (box := each.bounding_box())]
+    whole = [box for box in boxes if title["x"] <= box["x"] <= end - box["width"] + 1]
+    assert len(whole) >= seen
 
 
 def test_a_click_on_the_map_opens_the_layer(page: Page, site: Site) -> None:
