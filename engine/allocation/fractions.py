@@ -1,7 +1,7 @@
 """A fraction of bits as whole widths of layers, by the published rule: the first blocks get more.
 
-Nothing is measured here; `mean_budget` decides by scores. Names and sizes alone, so that an estimate and
-a run come to the same widths. Start with `spread_widths`.
+Nothing is measured here; `mean_budget` decides by scores. Names and sizes alone, so that an
+estimate and a run come to the same widths. Start with `spread_widths`.
 """
 
 from __future__ import annotations
