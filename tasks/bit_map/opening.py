@@ -40,12 +40,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a map is made of: a spec, widths by layer, a name, and scores."""
+    """What a map is made of: a spec, widths by layer, a name, scores, and what became otherwise."""
 
     spec: ExperimentSpec
     name: str
     run: tuple[int, str | None] | None = None
     scores: tuple[int, str] | None = None
+    note: str = ""
 
 
 def open_map(desk: Desk, values: Mapping[str, Any]) -> Opened:
@@ -100,7 +101,8 @@ def _find_origin(desk: Desk, values: Mapping[str, Any]) -> _Origin:
         run_id = scores[0]
         spec = get_sensitivity(desk, run_id)[1]
         subject = build_subject(desk.settings, spec, spec)
-        return _Origin(subject, f"map from sensitivity run {run_id}", None, scores)
+        note = _explain_width(spec, subject)
+        return _Origin(subject, f"map from sensitivity run {run_id}", None, scores, note)
     return _from_model(desk, values)
 
 
@@ -163,9 +165,18 @@ def _from_model(desk: Desk, values: Mapping[str, Any]) -> _Origin:
     asked: dict[str, Any] = {"preset": "rtn", "model": model}
     if values.get("quantizer") is not None:
         asked["quantizer"] = values["quantizer"]
-    spec = build_subject(desk.settings, resolve(asked).spec)
+    whole = resolve(asked).spec
+    spec = build_subject(desk.settings, whole)
     source = spec.model.source.removeprefix("bundled:").rstrip("/")
-    return _Origin(spec, f"map of {PurePath(source).name or source}")
+    name = f"map of {PurePath(source).name or source}"
+    return _Origin(spec, name, note=_explain_width(whole, spec))
+
+
+def _explain_width(asked: RunSpec, subject: ExperimentSpec) -> str:
+    """Say at which width layers begin where a fraction was asked for; a layer has a whole one."""
+    if asked.bits == subject.bits:
+        return ""
+    return f"Every layer begins at {subject.bits:g} bits, as none can have {asked.bits:g}."
 
 
 def _start(
@@ -173,7 +184,7 @@ def _start(
 ) -> tuple[Content, str]:
     """Return the first content: the quantizer's width, a run's widths, a file's over them."""
     widths = [int(ground.quantizer.bits)] * ground.num_layers
-    notes: list[str] = []
+    notes = [origin.note] if origin.note else []
     found: list[FileWidths] = []
     if origin.run is not None:
         run_id, label = origin.run

@@ -318,6 +318,16 @@ def test_a_map_begins_with_a_runs_widths(client: TestClient, scored: BitMapSampl
     assert "this map has no scores to solve with" in reply.json()["message"]
 
 
+def test_a_fraction_of_a_bit_is_told(client: TestClient, scored: BitMapSamples) -> None:
+    """A layer has a whole width, and the map says at which it began."""
+    asked = {"model": scored.model, "quantizer": {"grid": "integer", "bits": 3.5}}
+    state = client.post(ADDRESS, json=asked).json()["state"]
+    assert set(state["bits"]) == {4}
+    assert state["note"] == "Every layer begins at 4 bits, as none can have 3.5."
+    whole = client.post(ADDRESS, json=asked | {"quantizer": {"grid": "integer", "bits": 3}})
+    assert whole.json()["state"]["note"] == ""
+
+
 def test_a_measurement_stands_beside_its_prediction(
     client: TestClient, opened: dict[str, Any], filled: Filled
 ) -> None:
