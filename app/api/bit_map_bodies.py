@@ -25,10 +25,14 @@ OPENAPI_EDITS = _describe(
     " it all that changed since is another's). Edits: "
     "set (`bits`), pin, unpin, limit (`least`, `most`; null for none), each for `layers` or a "
     "`pattern`; fuse (`fused`), solve (`budget` of `amount` and `unit`: mib, model-mib, bits, "
-    "percent), undo, redo, restore (`version`), import (`text`), name (`name`).",
+    "percent), undo, redo, restore (`version`), import (`text`), name (`name`). A page that may "
+    "send an edit twice gives `session`, a word of its own, and `sequence`, the number of the "
+    "first edit: it counts its edits from 1 up, and numbers that were done are skipped.",
     {
         "revision": 3,
         "client": "k2v9",
+        "session": "x7mb",
+        "sequence": 12,
         "edits": [
             {"edit": "set", "pattern": "*.mlp.*", "bits": 3},
             {"edit": "pin", "layers": ["model.layers.0.self_attn.q_proj"]},

@@ -3,8 +3,8 @@
 A tab names the revision it saw. What another tab changed since is left as it is and named; all else
 is applied to the newest state. The edits of one request are one step of undo. Undo and redo are for
 one's own steps; a tab that changed nothing yet, such as one that was just reloaded, may go through
-the history it sees. Who gives no name is another one each time: two scripts do not know of each
-other. Start with `change_map`.
+the history it sees. What a page numbered and sent before is not done again. Who gives no name is
+another one each time: two scripts do not know of each other. Start with `change_map`.
 """
 
 from __future__ import annotations
@@ -121,13 +121,21 @@ def _carry_out(opened: OpenMap, request: Request, ground: Ground, scored: Scored
         return _solve(scored, content, budget, field)
 
     board = Board(ground, find_widths, taken.places, taken.fused)
-    for is_step, edits in groupby(request.edits, key=_is_step):
+    for is_step, edits in groupby(_list_new(opened, request), key=_is_step):
         if is_step:
             _add_step(opened, request.client, list(edits), board)
         else:
             for edit in edits:
                 _move_or_rename(opened, asker, edit, board)
     return board.remarks.write(ground.names)
+
+
+def _list_new(opened: OpenMap, request: Request) -> tuple[Edit, ...]:
+    """Return the edits that were not done yet, as far as their page numbers them."""
+    if not request.session:
+        return request.edits
+    first, count = request.sequence, len(request.edits)
+    return request.edits[opened.count_done(request.session, first=first, count=count) :]
 
 
 def _is_step(edit: Edit) -> bool:

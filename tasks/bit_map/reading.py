@@ -35,19 +35,30 @@ from tasks.bit_map.versions import Versions
 MAX_EDITS = 1000
 MAX_NAMED = 10_000
 MAX_CLIENT = 64
+MAX_SEQUENCE = 1_000_000_000
 NOBODY = "api"
 """Who edits where a request does not say: a script, and each time another one."""
-_KNOWN = ("revision", "client", "edits")
+_KNOWN = ("revision", "client", "session", "sequence", "edits")
 _WIDTHS = f"a width from 2 to 8 or {UNROUNDED}"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a tab asks for: edits made from the revision it saw."""
+    """What a tab asks for: edits made from the revision it saw.
+
+    Attributes:
+        revision: What was seen.
+        client: Whose edits these are.
+        edits: What is asked for.
+        session: The page that sends them, where it numbers its edits; else empty.
+        sequence: The number of the first edit.
+    """
 
     revision: int
     client: str
     edits: tuple[Edit, ...]
+    session: str = ""
+    sequence: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Sources:
 
 
 def read_request(values: Mapping[str, Any], sources: Sources) -> Request:
-    """Read revision, client and edits.
+    """Read revision, client, session, sequence and edits.
 
     Raises:
         SpecError: At the first field that cannot be.
@@ -72,14 +83,22 @@ def read_request(values: Mapping[str, Any], sources: Sources) -> Request:
         raise SpecError.at("edits", 'must be a list of edits, such as [{"edit": "undo"}]')
     if len(edits) > MAX_EDITS:
         raise SpecError.at("edits", f"{len(edits):,} are too many; one request takes {MAX_EDITS:,}")
-    client = values.get("client", NOBODY)
-    if not isinstance(client, str) or not 0 < len(client) <= MAX_CLIENT or not client.isprintable():
-        raise SpecError.at("client", f"must be a word of 1 to {MAX_CLIENT} characters")
+    if ("session" in values) != ("sequence" in values):
+        lacking = "sequence" if "session" in values else "session"
+        raise SpecError.at(lacking, "is missing; give session and sequence together, or neither")
     return Request(
         revision=read_whole(values["revision"], "revision", lowest=1),
-        client=client,
+        client=_read_word(values.get("client", NOBODY), "client"),
         edits=tuple(_read(each, f"edits.{place}", sources) for place, each in enumerate(edits)),
+        session=_read_word(values["session"], "session") if "session" in values else "",
+        sequence=read_whole(values.get("sequence", 1), "sequence", lowest=1, highest=MAX_SEQUENCE),
     )
+
+
+def _read_word(value: Any, field: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_CLIENT or not value.isprintable():
+        raise SpecError.at(field, f"must be a word of 1 to {MAX_CLIENT} characters")
+    return value
 
 
 def refuse_unknown(values: Mapping[str, Any], known: tuple[str, ...], at: str = "") -> None:

@@ -8,8 +8,8 @@ then one subject each: `runs.py` (reading runs), `run_changes.py` (create, cance
 `candidates.py` (ranks that searches evaluated), `map_scores.py` (models at many layer maps),
 `sensitivity_scores.py` (units at widths), `logs.py`, `files.py`, `leaderboard.py`, `history.py`
 (what past runs took), `drafts.py` (unfinished forms), `bit_maps.py` (layer maps that people edit,
-with `bit_map_tables.py`, `bit_map_records.py`, `bit_map_versions.py`, `bit_map_checks.py` and
-`bit_map_news.py`).
+with `bit_map_tables.py`, `bit_map_records.py`, `bit_map_versions.py`, `bit_map_checks.py`,
+`bit_map_sessions.py` and `bit_map_news.py`).
 
 Every function takes the database first and is one short transaction. Claims and leases are in
 `tasks.lease`, not here. Start with `tables.py`.

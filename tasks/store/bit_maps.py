@@ -26,6 +26,7 @@ from tasks.store.bit_map_records import (
     Snapshot,
     StateRecord,
 )
+from tasks.store.bit_map_sessions import count_done
 from tasks.store.bit_map_tables import BitMap, BitMapState
 from tasks.store.clock import now
 from tasks.store.database import Database
@@ -121,6 +122,10 @@ class OpenMap:
             BitMapState.map_id == self._row.id, BitMapState.client == client, BitMapState.is_step
         )
         return self._session.scalars(query.limit(1)).first() is not None
+
+    def count_done(self, session: str, *, first: int, count: int) -> int:
+        """Return how many of a page's edits, numbered from `first` on, were done before."""
+        return count_done(self._session, self._row.id, name=session, first=first, count=count)
 
     def add_step(self, client: str, content: dict[str, Any]) -> None:
         """Append an edit; what was undone before can no longer be redone."""
