@@ -5,20 +5,21 @@
 const words = props.words;
 const root = element.querySelector('.bit-map');
 const mapId = new URLSearchParams(location.search).get('map');
+const NUMBER = /^\d{1,9}$/;
 const FLASH = 1600;
 
 function ready(view) {
   view.places = new Map(view.layers.map((layer, index) => [layer.name, index]));
   orderColumns(view);
   const address = '/api/v1/bit-maps/' + view.id;
-  const metric = view.sensitivity ? view.sensitivity.metric : '';
+  const metric = nameMetric(view.sensitivity ? view.sensitivity.metric : '');
   const context = {
     view, address, mode: 'bits', scoreAt: '', compare: null, preview: null,
-    unit: words.metrics[metric] ? words.metrics[metric][1] : '',
-    metricName: words.metrics[metric] ? words.metrics[metric][0] : metric,
+    unit: metric.unit, metricName: metric.title, isPicking: false,
     selection: new Set(), flashing: new Set(),
     scale: buildScale(view, ''), wholeScale: buildScale(view, ''),
   };
+  const pageTitle = document.title;
   let stroke = null;
   let flashTimer = null;
   context.joins = findJoins({ view, grid: (context.grid = buildGrid(context)) });
@@ -53,9 +54,11 @@ function ready(view) {
   context.say = (sentence) => { live.textContent = sentence; };
   context.listen = listen;
   context.openMenu = openMenu;
-  context.selected = () => { showSelection(); paint(context); };
+  context.select = (indices) => { context.selection = new Set(indices); context.selected(); };
+  context.selected = () => { showSelection(); paint(context); detail.show(); };
   context.showDetail = (index) => detail.focus(index ?? null);
   context.hover = (index) => detail.hover(index);
+  context.openLayer = (index) => detail.open(index);
 
   function nameEdit(indices, bits) {
     return { edit: 'set', layers: indices.map((index) => view.layers[index].name), bits };
@@ -63,7 +66,11 @@ function ready(view) {
 
   // --- what is said
   const live = make('div', { class: 'visually-hidden', role: 'status', 'aria-live': 'polite' });
-  const notice = make('div', { class: 'notice', role: 'status', hidden: true });
+  const written = make('span', {});
+  const notice = make('div', { class: 'notice', role: 'status', hidden: true }, written,
+    make('button', {
+      class: 'bd-button', type: 'button', click: () => warn(''),
+    }, words.close));
   const away = make('div', { class: 'problem', role: 'alert', hidden: true },
     make('span', {}), make('button', {
       class: 'bd-button', type: 'button', click: () => context.queue.retryNow(),
@@ -72,7 +79,7 @@ function ready(view) {
 
   function warn(sentence) {
     notice.hidden = !sentence;
-    notice.textContent = sentence;
+    written.textContent = sentence;
     if (sentence) context.say(sentence);
   }
 
@@ -126,17 +133,19 @@ function ready(view) {
     flashTimer = setTimeout(() => { context.flashing = new Set(); paint(context); }, FLASH);
   }
 
-  // --- asking for what is no edit; the answer, or null after saying why there is none
-  async function ask(path, body) {
+  // --- asking for what is no edit; the answer, or null after saying why there is none, in the card
+  // that asked where it has a place for it
+  async function ask(path, body, refusal = null) {
+    const say = refusal ? (sentence) => tellIn(refusal, sentence) : warn;
     try {
       const reply = await fetch(address + path, body === null ? {} : {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
       });
       const news = await reply.json();
-      if (reply.ok) { warn(''); return news; }
-      warn(pluck(news));
+      if (reply.ok) { say(''); return news; }
+      say(pluck(news));
     } catch (error) {
-      warn(words.offline);
+      say(words.offline);
     }
     return null;
   }
@@ -146,14 +155,15 @@ function ready(view) {
     if (news) context.queue.take(news);
   }
 
-  // --- bar above the grid
+  // --- bar above the grid; a button that has nothing to do yet keeps the focus it has
+  function canStep(button) { return button.getAttribute('aria-disabled') !== 'true'; }
   const undo = make('button', {
     class: 'act', type: 'button', title: words.undo_title, 'aria-label': words.undo,
-    'data-act': 'undo', click: () => context.queue.add([{ edit: 'undo' }]),
+    'data-act': 'undo', click: () => { if (canStep(undo)) context.queue.add([{ edit: 'undo' }]); },
   }, makeIcon('undo'));
   const redo = make('button', {
     class: 'act', type: 'button', title: words.redo_title, 'aria-label': words.redo,
-    'data-act': 'redo', click: () => context.queue.add([{ edit: 'redo' }]),
+    'data-act': 'redo', click: () => { if (canStep(redo)) context.queue.add([{ edit: 'redo' }]); },
   }, makeIcon('redo'));
   const modes = ['bits', 'score'].map((mode) => make('button', {
     type: 'button', 'data-mode': mode, click: () => {
@@ -249,6 +259,7 @@ function ready(view) {
 
   // --- layout
   const detail = buildDetail(context);
+  const help = buildHelp();
   const frame = make('div', { class: 'frame' },
     make('div', { class: 'grid-scroll' }, context.grid.table), menu);
   const budget = buildBudget(context);
@@ -256,13 +267,13 @@ function ready(view) {
   const checks = buildChecks(context);
   const versions = buildVersions(context);
   const rules = buildRules(context);
-  root.replaceChildren(buildHeading(), away, notice, live,
+  root.replaceChildren(buildHeading(), live, make('div', { class: 'notices' }, away, notice),
     make('div', { class: 'columns' },
       make('div', { class: 'main-column card' },
         make('div', { class: 'toolbar' }, undo, redo, saved, make('span', { class: 'grow' }), pattern,
           setButton,
           make('div', { class: 'switch', role: 'group', 'aria-label': words.color_by }, ...modes),
-          buildHelp()),
+          help),
         frame,
         make('div', { class: 'under' }, scoreAt, legend, make('span', { class: 'grow' }), counted,
           chosen)),
@@ -274,9 +285,9 @@ function ready(view) {
     const name = make('input', {
       class: 'map-name', type: 'text', value: view.state.name ?? view.name, maxlength: 100,
       'aria-label': told.rename, change: () => {
-        if (name.value.trim()) {
-          context.queue.add([{ edit: 'name', name: name.value.trim() }], { said: { kind: 'done' } });
-        }
+        const wanted = name.value.trim();
+        name.value = wanted || context.queue.truth().name;
+        if (wanted) context.queue.add([{ edit: 'name', name: wanted }], { said: { kind: 'done' } });
       },
     });
     context.nameBox = name;
@@ -284,7 +295,7 @@ function ready(view) {
     const scores = source ? [
       fill(told.scores, {
         method: source.method, run: '',
-        metric: words.metrics[source.metric] ? words.metrics[source.metric][0] : source.metric,
+        metric: context.metricName,
       }).replace(/,\s*$/, ''),
       source.run ? make('span', {}, ', ', make('a', { href: '/run?id=' + source.run },
         fill(told.run, { id: source.run }))) : '',
@@ -325,15 +336,17 @@ function ready(view) {
   function refresh() {
     paint(context);
     const truth = context.queue.truth();
-    undo.disabled = !truth.can_undo && context.queue.numWaiting() === 0;
-    redo.disabled = !truth.can_redo;
+    undo.setAttribute('aria-disabled', String(!truth.can_undo && context.queue.numWaiting() === 0));
+    redo.setAttribute('aria-disabled', String(!truth.can_redo));
     for (const button of modes) {
       button.setAttribute('aria-pressed', String(button.dataset.mode === context.mode));
     }
     scoreAt.hidden = context.mode !== 'score' || !view.sensitivity;
     const state = context.shown();
-    refill(legend, [context.mode, context.scoreAt, state.bits, state.fused], () => buildLegend(context));
+    refill(legend, [context.mode, context.scoreAt, state.bits, state.fused,
+      state.least, state.most], () => buildLegend(context));
     if (document.activeElement !== context.nameBox && truth.name) context.nameBox.value = truth.name;
+    document.title = (truth.name ?? view.name) + ' · ' + pageTitle;
     detail.show();
     for (const part of [budget, ledger, checks, versions, rules]) part.show();
     root.dataset.preview = context.preview ? String(context.preview.amount) : '';
@@ -354,12 +367,16 @@ function ready(view) {
     const wanted = key === 'y' || (key === 'z' && event.shiftKey) ? redo : key === 'z' ? undo : null;
     if (!wanted) return;
     event.preventDefault();
-    if (!wanted.disabled) wanted.click();
+    wanted.click();
   });
   listen(document, 'pointerdown', (event) => {
     if (!menu.hidden && !menu.contains(event.target)) menu.hidden = true;
-    const help = root.querySelector('.help');
     if (help.open && !help.contains(event.target)) help.open = false;
+  });
+  listen(document, 'keydown', (event) => {
+    if (event.key !== 'Escape' || !help.open) return;
+    if (help.contains(document.activeElement)) help.querySelector('summary').focus();
+    help.open = false;
   });
   listen(window, 'pagehide', () => context.queue.flush());
   listen(window, 'pageshow', (event) => { if (event.persisted) context.queue.resume(); });
@@ -367,7 +384,6 @@ function ready(view) {
     if (context.queue.isAway() && context.queue.numWaiting()) event.preventDefault();
   });
   wirePointing(context);
-  document.title = (view.state.name ?? view.name) + ' · ' + document.title;
   changed();
   root.dataset.ready = 'true';
   repeat(2000, context.queue.poll);
@@ -378,16 +394,19 @@ function listScored(view) {
   return [...found].sort((one, other) => one - other);
 }
 
+function showNothing(sentence) {
+  root.replaceChildren(make('div', { class: 'card nothing' }, make('h2', {}, sentence),
+    make('p', {}, words.missing_hint),
+    make('a', { class: 'bd-button', href: '/layers' }, words.see_all)));
+}
+
 // Asks until the server answers; what it refuses is said.
 async function load() {
   try {
     const reply = await fetch('/api/v1/bit-maps/' + encodeURIComponent(mapId));
     const news = await reply.json();
     if (reply.ok) { ready(news); return true; }
-    root.replaceChildren(make('div', { class: 'card nothing' },
-      make('h2', {}, reply.status === 404 ? fill(words.missing, { id: mapId }) : pluck(news)),
-      make('p', {}, words.missing_hint),
-      make('a', { class: 'bd-button', href: '/layers' }, words.see_all)));
+    showNothing(reply.status === 404 ? fill(words.missing, { id: mapId }) : pluck(news));
     return true;
   } catch (error) {
     if (error instanceof TypeError && root.dataset.ready === undefined && !root.querySelector('table')) {
@@ -418,5 +437,6 @@ if (mapId) {
   openBlocks();
   setColors(root);
   root.replaceChildren(make('div', { class: 'card nothing', role: 'status' }, words.loading));
-  repeat(2000, load);
+  if (NUMBER.test(mapId)) repeat(2000, load);
+  else showNothing(fill(words.missing, { id: mapId }));
 } else hideBlock();

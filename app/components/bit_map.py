@@ -12,8 +12,10 @@ from __future__ import annotations
 import gradio as gr
 
 from app.components.assembling import read_scripts, read_styles
+from app.tables.metrics import METRIC_TITLES
 from app.text import layers as text
 from app.text.runs import STATES
+from app.text.sensitivity import METRICS, UNITS_OF_METRIC
 from app.theme import BITS_COLORS, color_of_heat
 
 NUM_STEPS = 9
@@ -48,8 +50,15 @@ class BitMap(gr.HTML):
             elem_id=elem_id,
             words=text.WORDS,
             states=dict(STATES),
+            metrics=list_metrics(),
             colors=list_colors(),
         )
+
+
+def list_metrics() -> dict[str, list[str]]:
+    """Return what a score is called and its unit, as on the pages of sensitivity, by metric."""
+    titles = {**METRIC_TITLES, **METRICS}
+    return {name: [title, UNITS_OF_METRIC.get(name, "")] for name, title in titles.items()}
 
 
 def list_colors() -> dict[str, dict[str, list[str]]]:

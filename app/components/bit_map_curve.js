@@ -1,6 +1,7 @@
 // Predicted loss against effective bits of every solved map, where this map stands, and what was
-// measured: one small drawing, redrawn as the budget is dragged.
-const CURVE = { width: 560, height: 170, left: 52, right: 14, top: 12, bottom: 34 };
+// measured: one small drawing, redrawn as the budget is dragged. It is drawn for the width it has on the
+// screen, so that what is written in it is never smaller than elsewhere.
+const CURVE = { width: 560, height: 170, left: 52, right: 14, top: 12, bottom: 34, least: 200 };
 
 function makeShape(tag, properties, ...children) {
   const node = document.createElementNS(SVG_SPACE, tag);
@@ -10,7 +11,7 @@ function makeShape(tag, properties, ...children) {
 }
 
 // The axes leave out the mark that moves, so that they stand still while it does.
-function buildAxes(frontier, marks) {
+function buildAxes(frontier, marks, width) {
   const all = [...frontier.effective_bits, ...marks.map((mark) => mark.bits)];
   const low = Math.min(...all);
   const high = Math.max(...all, low + 0.01);
@@ -21,9 +22,9 @@ function buildAxes(frontier, marks) {
   const span = Math.log10(most / least) || 1;
   const clamp = (value, start, end) => Math.min(Math.max(value, start), end);
   return {
-    low, high, least, most,
+    low, high, least, most, width,
     x: (bits) => CURVE.left
-      + ((CURVE.width - CURVE.left - CURVE.right) * (bits - low)) / (high - low),
+      + ((width - CURVE.left - CURVE.right) * (bits - low)) / (high - low),
     y: (loss) => CURVE.height - CURVE.bottom - (CURVE.height - CURVE.bottom - CURVE.top)
       * clamp(Math.log10(Math.max(loss, least) / least) / span, 0, 1),
   };
@@ -41,11 +42,11 @@ function drawScale(axes, words_) {
   const every = Math.max(1, Math.ceil((last - first + 1) / 4));
   for (let power = first; power <= last; power += every) {
     const y = axes.y(10 ** power);
-    nodes.push(makeShape('line', { x1: CURVE.left, x2: CURVE.width - CURVE.right, y1: y, y2: y, class: 'rule' }),
+    nodes.push(makeShape('line', { x1: CURVE.left, x2: axes.width - CURVE.right, y1: y, y2: y, class: 'rule' }),
       makeShape('text', { x: CURVE.left - 6, y: y + 4, 'text-anchor': 'end' }, writePower(power)));
   }
   nodes.push(makeShape('text', {
-    x: CURVE.width - CURVE.right, y: CURVE.height - 4, 'text-anchor': 'end',
+    x: axes.width - CURVE.right, y: CURVE.height - 4, 'text-anchor': 'end',
   }, words_.curve_axis));
   return nodes;
 }
@@ -56,14 +57,18 @@ function writePower(power) {
 }
 
 // marks: {bits, loss, low, high, kind: 'here' | 'measured', label}. Scale and curve are drawn once for
-// a frontier and what was measured; the marks each time.
+// a frontier, what was measured and the room there is; the marks each time.
 function drawCurve(svg, frontier, marks, words_) {
+  svg.redraw = () => drawCurve(svg, frontier, marks, words_);
+  watchWidth(svg);
+  const width = findWidth(svg);
   const measured = marks.filter((mark) => mark.kind === 'measured');
-  const signature = JSON.stringify(measured);
+  const signature = JSON.stringify([width, measured]);
   if (svg.drawn !== frontier || svg.dataset.measured !== signature) {
     svg.drawn = frontier;
     svg.dataset.measured = signature;
-    svg.axes = buildAxes(frontier, measured);
+    svg.setAttribute('viewBox', '0 0 ' + width + ' ' + CURVE.height);
+    svg.axes = buildAxes(frontier, measured, width);
     const path = frontier.effective_bits.map((bits, place) => (place ? 'L' : 'M')
       + svg.axes.x(bits).toFixed(1) + ' ' + svg.axes.y(frontier.loss[place]).toFixed(1));
     svg.replaceChildren(...drawScale(svg.axes, words_),
@@ -71,6 +76,19 @@ function drawCurve(svg, frontier, marks, words_) {
   }
   drawMarks(svg.lastChild, marks, svg.axes);
   return svg.axes;
+}
+
+function findWidth(svg) {
+  const width = Math.round(svg.getBoundingClientRect().width);
+  return width ? Math.max(width, CURVE.least) : CURVE.width;
+}
+
+// Until the drawing is shown it has no width; later the window may get another.
+function watchWidth(svg) {
+  if (svg.isWatched) return;
+  svg.isWatched = true;
+  new ResizeObserver(() => { if (svg.axes && findWidth(svg) !== svg.axes.width) svg.redraw(); })
+    .observe(svg);
 }
 
 function drawMarks(group, marks, axes) {
@@ -92,10 +110,11 @@ function drawMarks(group, marks, axes) {
   group.replaceChildren(...nodes);
 }
 
-// Which effective bits a click on the drawing means.
-function findClicked(svg, axes, event) {
+// Which effective bits a click on the drawing means, in the axes it was drawn with last.
+function findClicked(svg, _, event) {
+  const { axes } = svg;
   const box = svg.getBoundingClientRect();
-  const x = ((event.clientX - box.left) / box.width) * CURVE.width;
-  const share = (x - CURVE.left) / (CURVE.width - CURVE.left - CURVE.right);
+  const x = ((event.clientX - box.left) / box.width) * axes.width;
+  const share = (x - CURVE.left) / (axes.width - CURVE.left - CURVE.right);
   return axes.low + Math.min(Math.max(share, 0), 1) * (axes.high - axes.low);
 }

@@ -57,3 +57,10 @@ function writeSome(names, limit, sentence) {
   if (names.length <= limit) return names.join(', ');
   return fill(sentence, { names: names.slice(0, limit).join(', '), count: names.length - limit });
 }
+
+// What a score is called, and its unit; a task's own metric may carry its filter, "name (filter)".
+function nameMetric(metric) {
+  const [plain, ...filter] = metric.split(' (');
+  const [title, unit] = props.metrics[plain] || [plain.replaceAll('_', ' '), ''];
+  return { title: [title, ...filter].join(' ('), unit };
+}

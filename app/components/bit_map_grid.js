@@ -138,21 +138,22 @@ function paint(context) {
   const state = context.shown();
   const pinned = new Set(state.pinned);
   const isScored = context.mode === 'score';
-  const before = context.compare ? context.compare.before : null;
+  const compared = context.compare;
   let numPainted = 0;
   for (let index = 0; index < view.layers.length; index += 1) {
     const layer = view.layers[index];
-    const bits = state.bits[index];
+    const bits = compared && compared.after ? compared.after[index] : state.bits[index];
     const score = findScore(layer, context.scoreAt || bits);
     const step = isScored ? context.scale.step(score) : null;
     const limits = describeLimits(state, index);
-    const was = before && before[index] !== undefined ? before[index] : null;
+    const before = compared ? (compared.before || state.bits)[index] : bits;
+    const was = before === bits ? null : before;
     const classes = (isScored ? (step === null ? 'unknown' : 's' + step) : 'w' + bits)
       + (pinned.has(index) ? ' pinned' : '') + (limits ? ' limited' : '')
       + (state.fused ? context.joins[index] : '') + (was === null ? '' : ' differs')
-      + (before && was === null ? ' same' : '') + (context.selection.has(index) ? ' selected' : '')
+      + (compared && was === null ? ' same' : '') + (context.selection.has(index) ? ' selected' : '')
       + (context.flashing.has(index) ? ' flash' : '');
-    const text = was === null ? String(bits) : was + '→' + (context.compare.after[index] ?? bits);
+    const text = was === null ? String(bits) : was + '→' + bits;
     const signature = [classes, text, limits, isScored ? score : ''].join('|');
     if (grid.painted[index] === signature) continue;
     grid.painted[index] = signature;
@@ -202,6 +203,11 @@ function buildLegend(context) {
   if (context.shown().fused) {
     marks.push(make('span', { class: 'key' }, make('i', { class: 'sample joined' }),
       words.fused_legend));
+  }
+  const { least, most } = context.shown();
+  if (Object.keys(least).length || Object.keys(most).length) {
+    marks.push(make('span', { class: 'key' }, make('i', { class: 'limited sample' }),
+      words.limited_legend));
   }
   return marks;
 }

@@ -5,6 +5,8 @@ const root = element.querySelector('.bit-map-list');
 const asked = new URLSearchParams(location.search);
 const ADDRESS = '/api/v1/bit-maps';
 let loads = 0;
+let scored = [];
+let finished = [];
 let isFirst = true;
 
 const problem = make('div', { class: 'problem', role: 'alert', hidden: true });
@@ -18,7 +20,8 @@ const list = make('div', { class: 'box maps', hidden: true }, make('div', { clas
 
 // --- form
 const sensitivity = make('select', { class: 'field wide', name: 'sensitivity' });
-const run = make('select', { class: 'field wide', name: 'run' });
+const run = make('select', { class: 'field wide', name: 'run', change: showScores });
+const scores = make('select', { class: 'field wide', name: 'run-scores' });
 const model = make('input', {
   class: 'field wide', name: 'model', type: 'text', spellcheck: 'false', title: words.model_hint,
   value: 'bundled:smollm2-135m',
@@ -37,7 +40,8 @@ const none = { sensitivity: make('span', { hidden: true }, words.no_sensitivity)
 const parts = {
   sensitivity: make('div', { class: 'asked' }, make('label', {}, words.run_sensitivity, sensitivity,
     none.sensitivity)),
-  run: make('div', { class: 'asked' }, make('label', {}, words.run_any, run, none.run)),
+  run: make('div', { class: 'asked' }, make('label', {}, words.run_any, run, none.run),
+    make('label', {}, words.run_scores, scores)),
   model: make('div', { class: 'asked' }, make('label', {}, words.model_field, model),
     make('label', {}, words.bits_field, bits), make('label', {}, words.group_field, group)),
 };
@@ -66,7 +70,10 @@ function showPart() {
 function readForm() {
   const asking = name.value.trim() ? { name: name.value.trim() } : {};
   if (chosenOrigin() === 'sensitivity') return { ...asking, sensitivity: Number(sensitivity.value) };
-  if (chosenOrigin() === 'run') return { ...asking, run: Number(run.value) };
+  if (chosenOrigin() === 'run') {
+    return { ...asking, run: Number(run.value),
+      ...(scores.value ? { sensitivity: Number(scores.value) } : {}) };
+  }
   return {
     ...asking, model: model.value.trim(),
     quantizer: { bits: Number(bits.value), group_size: Number(group.value) },
@@ -75,7 +82,8 @@ function readForm() {
 
 async function send(event) {
   event.preventDefault();
-  create.disabled = true;
+  if (create.getAttribute('aria-disabled') === 'true') return;
+  create.setAttribute('aria-disabled', 'true');
   try {
     const reply = await fetch(ADDRESS, {
       method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(readForm()),
@@ -86,7 +94,7 @@ async function send(event) {
   } catch (error) {
     showProblem(words.offline);
   }
-  create.disabled = false;
+  create.removeAttribute('aria-disabled');
 }
 
 function showProblem(sentence) {
@@ -94,10 +102,31 @@ function showProblem(sentence) {
   problem.textContent = sentence;
 }
 
+// What of a run tells it from others: of scores also how they were found, and how far they are.
+function nameRun(each) {
+  const told = fill(each.kind === 'sensitivity' ? words.run_scored : words.run_option, each);
+  if (each.state === 'succeeded') return told;
+  const state = props.states[each.state].toLowerCase();
+  return fill(words.run_going, { told, state: each.state === 'running' && each.progress !== null
+    ? fill(words.run_share, { state, share: Math.floor(100 * each.progress) }) : state });
+}
+
+// Scores of the chosen run's model; whether they are of its grid and start is for the server to say.
+function showScores() {
+  const chosen = finished.find((each) => String(each.id) === run.value);
+  const fitting = chosen ? scored.filter((each) => each.model === chosen.model) : [];
+  const kept = scores.value;
+  refill(scores, fitting.map((each) => [each.id, nameRun(each)]), () => [
+    make('option', { value: '' }, words.run_without),
+    ...fitting.map((each) => make('option', { value: each.id }, nameRun(each)))]);
+  if (fitting.some((each) => String(each.id) === kept)) scores.value = kept;
+  scores.parentElement.hidden = fitting.length === 0;
+}
+
 function fillRuns(select, note, runs) {
   const chosen = select.value;
-  refill(select, runs.map((each) => [each.id, each.name, each.model]), () => runs.map((each) =>
-    make('option', { value: each.id }, fill(words.run_option, each))));
+  refill(select, runs.map((each) => [each.id, nameRun(each)]), () => runs.map((each) =>
+    make('option', { value: each.id }, nameRun(each))));
   if (runs.some((each) => String(each.id) === chosen)) select.value = chosen;
   select.hidden = runs.length === 0;
   note.hidden = runs.length > 0;
@@ -118,8 +147,10 @@ async function refresh() {
 }
 
 function show(maps, runs) {
-  const scored = runs.filter((each) => each.kind === 'sensitivity' && each.state !== 'queued');
-  const finished = runs.filter((each) => each.kind === 'experiment' && each.state === 'succeeded');
+  scored = runs.filter((each) => each.kind === 'sensitivity' && each.state !== 'queued');
+  // The newest whose scores are whole is what one most likely means, and stands first.
+  scored.sort((one, other) => (other.state === 'succeeded') - (one.state === 'succeeded'));
+  finished = runs.filter((each) => each.kind === 'experiment' && each.state === 'succeeded');
   fillRuns(sensitivity, none.sensitivity, scored);
   fillRuns(run, none.run, finished);
   if (isFirst) {
@@ -131,6 +162,7 @@ function show(maps, runs) {
     if (asked.get('run')) run.value = asked.get('run');
     if (asked.get('model')) model.value = asked.get('model');
   }
+  showScores();
   showPart();
   form.hidden = false;
   list.hidden = maps.length === 0;

@@ -8,7 +8,8 @@ from __future__ import annotations
 import gradio as gr
 
 from app.components.assembling import read_scripts, read_styles
-from app.text import layers as text
+from app.text import layer_list as text
+from app.text.runs import STATES
 
 
 class BitMapList(gr.HTML):
@@ -26,4 +27,5 @@ class BitMapList(gr.HTML):
             apply_default_css=False,
             elem_id=elem_id,
             words={**text.LIST, "title": text.TITLE, "lead": text.LEAD},
+            states=dict(STATES),
         )

@@ -3,6 +3,28 @@ const FORMATS = ['bitdial', 'qalof', 'llama-cpp', 'compressed-tensors'];
 const MOST_TOLD = 6;
 const USUAL_PRESET = 'qat-lora';
 
+// A card's own place for what was refused in it.
+function makeRefusal() {
+  return make('p', { class: 'refusal', role: 'alert', hidden: true });
+}
+
+function tellIn(refusal, sentence) {
+  refusal.hidden = !sentence;
+  refusal.textContent = sentence;
+}
+
+// Does something once, however often the button is pressed meanwhile; unlike a disabled button it keeps
+// the focus. Returns what was done, or null while it was at work.
+async function holding(button, act) {
+  if (button.getAttribute('aria-disabled') === 'true') return null;
+  button.setAttribute('aria-disabled', 'true');
+  try {
+    return await act();
+  } finally {
+    button.removeAttribute('aria-disabled');
+  }
+}
+
 function buildLaunch(context) {
   const told = words.launch;
   const chooser = make('select', { class: 'field', 'aria-label': told.preset },
@@ -10,10 +32,9 @@ function buildLaunch(context) {
   if (context.view.presets.some((preset) => preset.name === USUAL_PRESET)) chooser.value = USUAL_PRESET;
   const note = make('p', { class: 'soft small', role: 'status', hidden: true });
   const go = make('button', { class: 'bd-button', type: 'button', click: launch }, told.go);
+  const refusal = makeRefusal();
   async function launch() {
-    go.disabled = true;
-    const news = await context.ask('/draft', { preset: chooser.value });
-    go.disabled = false;
+    const news = await holding(go, () => context.ask('/draft', { preset: chooser.value }, refusal));
     if (!news) return;
     if (news.note) {
       note.hidden = false;
@@ -22,7 +43,7 @@ function buildLaunch(context) {
   }
   return make('section', { class: 'card launch', 'aria-labelledby': 'launch-title' },
     make('h2', { id: 'launch-title' }, told.title),
-    make('div', { class: 'line' }, chooser, go), note);
+    make('div', { class: 'line' }, chooser, go), refusal, note);
 }
 
 function buildVersions(context) {
@@ -35,56 +56,93 @@ function buildVersions(context) {
   const from = make('select', { class: 'field', 'aria-label': told.compare_from });
   const to = make('select', { class: 'field', 'aria-label': told.compare_to });
   const compared = make('div', { class: 'compared', role: 'status' });
+  let compareButton = null;
+  let comparison = null;
   const comparing = make('div', { class: 'line', hidden: true }, told.compare_from, from,
     told.compare_to, to,
-    make('button', { class: 'bd-button', type: 'button', click: compare, 'data-act': 'compare' },
-      told.compare));
+    (compareButton = make('button', {
+      class: 'bd-button', type: 'button', click: compare, 'data-act': 'compare',
+    }, told.compare)));
+  const refusal = makeRefusal();
   const card = make('section', { class: 'card versions', 'aria-labelledby': 'versions-title' },
     make('h2', { id: 'versions-title' }, told.title),
     make('div', { class: 'line' }, name, make('button', {
       class: 'bd-button', type: 'button', click: save, 'data-act': 'save-version',
-    }, told.save)), list, comparing, compared);
+    }, told.save)), refusal, list, comparing, compared);
 
   async function save() {
     if (!name.value.trim()) { name.focus(); return; }
-    const news = await context.ask('/versions', { name: name.value.trim() });
+    const news = await context.ask('/versions', { name: name.value.trim() }, refusal);
     if (news) {
       name.value = '';
       context.queue.take(news);
     }
   }
 
-  async function compare() {
-    const query = new URLSearchParams();
-    if (from.value) query.set('from', from.value);
-    if (to.value) query.set('to', to.value);
-    const news = await context.ask('/difference?' + query, null);
-    if (!news) return;
-    const sum = Object.values(news.ledger).reduce((all, bytes) => all + bytes, 0);
-    const size = sum ? (sum > 0 ? '+' : '') + writeBytes(sum) : told.same_size;
-    const before = [];
-    const after = [];
+  function compare() {
+    comparison = { from: from.value, to: to.value };
+    return renew();
+  }
+
+  // Asks how two versions differ. Of a layer that is not named both have the same width: what the map
+  // has now where one of the two is the map itself, else what the first has that is not as now.
+  async function renew() {
+    const asked = comparison;
+    asked.revision = context.queue.truth().revision;
+    asked.bits = String(context.queue.shown().bits);
+    const query = (start, end) => '/difference?' + new URLSearchParams(
+      Object.entries({ from: start, to: end }).filter(([, version]) => version));
+    const isOfTwo = asked.from && asked.to;
+    const [news, sinceFirst] = await Promise.all([
+      context.ask(query(asked.from, asked.to), null, refusal),
+      isOfTwo ? context.ask(query(asked.from, ''), null, refusal) : null,
+    ]);
+    if (comparison !== asked) return;
+    if (!news || (isOfTwo && !sinceFirst)) { stop(); return; }
+    const base = [...context.queue.truth().bits];
+    for (const layer of sinceFirst ? sinceFirst.layers : []) base[layer.index] = layer.before;
+    const before = [...base];
+    const after = [...base];
     for (const layer of news.layers) {
       before[layer.index] = layer.before;
       after[layer.index] = layer.after;
     }
-    context.compare = { before, after };
+    context.compare = { before: asked.from ? before : null, after: asked.to ? after : null };
     context.refresh();
+    refill(compared, [asked.from, asked.to, news], () => tellDifference(news));
+  }
+
+  function tellDifference(news) {
+    const sum = Object.values(news.ledger).reduce((all, bytes) => all + bytes, 0);
+    const size = sum ? (sum > 0 ? '+' : '') + writeBytes(sum) : told.same_size;
     const count = news.layers.length;
-    compared.replaceChildren(
+    return [
       make('div', { class: 'line' }, make('strong', {}, count === 0 ? told.same
         : fill(count === 1 ? told.differ_one : told.differ, { count, size })),
       make('span', { class: 'grow' }),
-      make('button', { class: 'bd-button', type: 'button', click: stop }, told.stop)),
+      make('button', { class: 'bd-button', type: 'button', click: () => stop() }, told.stop)),
       count ? make('ul', { class: 'differences' }, ...news.layers.map((layer) => make('li', {},
         make('span', { class: 'mono' }, layer.name), ' ', String(layer.before) + ' → ' + layer.after)))
-        : make('span'));
+        : make('span')];
   }
 
-  function stop() {
+  function stop(sentence = '') {
+    const hadFocus = compared.contains(document.activeElement);
+    comparison = null;
     context.compare = null;
-    compared.replaceChildren();
+    refill(compared, ['none', sentence], () => make('p', { class: 'soft small' }, sentence));
     context.refresh();
+    if (hadFocus) compareButton.focus();
+  }
+
+  // The map as it is now is compared again whenever it was changed; where a kept version is what the
+  // colors show, a change of the map ends the comparing, for the grid would not show it.
+  function follow() {
+    if (!comparison) return;
+    if (comparison.to) {
+      if (String(context.queue.shown().bits) !== comparison.bits) stop(told.left);
+    } else if (context.queue.numWaiting() === 0
+      && context.queue.truth().revision !== comparison.revision) renew();
   }
 
   function fillChoices(versions) {
@@ -104,6 +162,7 @@ function buildVersions(context) {
 
   function show() {
     const { versions } = context.queue.truth();
+    follow();
     refill(list, [versions], () => {
       comparing.hidden = versions.length === 0;
       fillChoices(versions);
@@ -124,7 +183,7 @@ function buildVersions(context) {
     });
   }
 
-  return { card, show, stop };
+  return { card, show };
 }
 
 function buildRules(context) {
@@ -143,6 +202,7 @@ function buildRules(context) {
   const least = make('select', { class: 'field' }, ...widths());
   const most = make('select', { class: 'field' }, ...widths());
   const now = make('div', { class: 'soft small rules-now' });
+  const refusal = makeRefusal();
   const hasGroups = view.layers.some((layer) => layer.group !== null);
   const card = make('details', { class: 'card rules' },
     make('summary', {}, make('h2', {}, told.title)),
@@ -152,12 +212,14 @@ function buildRules(context) {
       make('label', { class: 'small' }, told.least + ' ', least),
       make('label', { class: 'small' }, told.most + ' ', most),
       make('button', { class: 'bd-button', type: 'button', click: apply, 'data-act': 'limit' },
-        told.apply)), now);
+        told.apply)), refusal, now);
 
   function apply() {
     const target = pattern.value.trim() ? { pattern: pattern.value.trim() }
       : { layers: [...context.selection].map((index) => view.layers[index].name) };
-    if (target.layers && !target.layers.length) { context.warn(told.nothing); return; }
+    const isNothing = Boolean(target.layers) && !target.layers.length;
+    tellIn(refusal, isNothing ? told.nothing : '');
+    if (isNothing) return;
     const read = (select) => (select.value ? Number(select.value) : null);
     context.queue.add([{ edit: 'limit', ...target, least: read(least), most: read(most) }],
       { said: { kind: 'done' } });
@@ -181,6 +243,7 @@ function buildRules(context) {
   function show() {
     const state = context.queue.truth();
     fuse.checked = context.shown().fused;
+    const hadFocus = now.contains(document.activeElement);
     refill(now, [state.least, state.most, state.pinned], () => {
       const limited = [...new Set([...Object.keys(state.least), ...Object.keys(state.most)])]
         .map(Number).sort((one, other) => one - other);
@@ -208,6 +271,9 @@ function buildRules(context) {
       }
       return buttons.length ? [...lines, make('div', { class: 'line' }, ...buttons)] : lines;
     });
+    if (hadFocus && !now.contains(document.activeElement)) {
+      (now.querySelector('button') || card.querySelector('summary')).focus();
+    }
   }
 
   return { card, show };
@@ -219,6 +285,7 @@ function buildFiles(context) {
     class: 'field', rows: 5, 'aria-label': told.paste, placeholder: told.paste, spellcheck: 'false',
   });
   const file = make('input', { type: 'file', 'aria-label': told.choose, change: read });
+  const refusal = makeRefusal();
   let name = '';
   async function read() {
     const chosen = file.files[0];
@@ -227,7 +294,8 @@ function buildFiles(context) {
     text.value = await chosen.text();
   }
   function apply() {
-    if (!text.value.trim()) { context.warn(told.nothing); return; }
+    tellIn(refusal, text.value.trim() ? '' : told.nothing);
+    if (!text.value.trim()) { text.focus(); return; }
     context.queue.add([{ edit: 'import', text: text.value, ...(name ? { name } : {}) }],
       { said: { kind: 'done' } });
     name = '';
@@ -243,5 +311,5 @@ function buildFiles(context) {
     make('p', { class: 'small soft' }, told.import), text,
     make('div', { class: 'line' }, file, make('span', { class: 'grow' }), make('button', {
       class: 'bd-button', type: 'button', click: apply, 'data-act': 'import',
-    }, told.apply)));
+    }, told.apply)), refusal);
 }

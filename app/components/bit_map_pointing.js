@@ -130,11 +130,7 @@ function wirePointing(context) {
     if (place.row < 0 || place.column < 0) return;
     event.preventDefault();
     if (event.ctrlKey || event.metaKey) {
-      if (place.index === null) return;
-      setFocus(place.row, place.column);
-      const kept = new Set(context.selection);
-      if (kept.has(place.index)) kept.delete(place.index); else kept.add(place.index);
-      select(kept);
+      pickOne(place);
       return;
     }
     if (event.shiftKey) {
@@ -142,6 +138,7 @@ function wirePointing(context) {
       if (place.index !== null) context.togglePins([place.index]);
       return;
     }
+    if (context.isPicking) { pickOne(place); return; }
     clearSelection();
     setFocus(place.row, place.column);
     if (place.index === null) return;
@@ -149,6 +146,15 @@ function wirePointing(context) {
     const bits = nextWidth(view, context.shown().bits[place.index], direction);
     stroke = { bits, indices: new Set([place.index]), last: place };
     context.setStroke(stroke);
+  }
+
+  function pickOne(place) {
+    if (place.index === null) return;
+    setFocus(place.row, place.column);
+    const kept = new Set(context.selection);
+    if (kept.has(place.index)) kept.delete(place.index); else kept.add(place.index);
+    select(kept);
+    context.say(kept.size ? fill(words.said_selected, { count: kept.size }) : words.said_cleared);
   }
 
   function go(event) {
@@ -183,7 +189,8 @@ function wirePointing(context) {
     if (place.row < 0 || place.column < 0) {
       setFocus(place.row, place.column);
       context.openMenu(place.cell, listAt(place.row, place.column), nameTarget(place));
-    } else if (event.detail === 0 || event.pointerType === 'touch') {
+    } else if (context.isPicking && event.pointerType === 'touch') pickOne(place);
+    else if (event.detail === 0 || event.pointerType === 'touch') {
       setFocus(place.row, place.column);
       cycle(event.altKey ? -1 : 1);
     }
@@ -242,6 +249,7 @@ function wirePointing(context) {
       else cycle(event.shiftKey ? -1 : 1);
     } else if (key === '+' || key === '=') step(1);
     else if (key === '-' || key === '−') step(-1);
+    else if (key === 'o' && place.index !== null) context.openLayer(place.index);
     else if (key === 'p') context.togglePins(listTargets());
     else if (key === 'escape') {
       if (!clearSelection()) return false;

@@ -1,17 +1,63 @@
 // What stands beside the grid and only tells: the layer one is at, what the model weighs, and what
 // was predicted and measured of this map.
+const ALWAYS_TOLD = ['head', 'adapters'];
 const PARTS = ['weights', 'scales', 'zero_points', 'embeddings', 'head', 'adapters', 'other'];
 
 function buildDetail(context) {
   const told = words.detail;
   const body = make('div', { class: 'detail-body' });
-  const card = make('section', { class: 'card detail', 'aria-label': told.title }, body);
+  const widthButtons = new Map();
+  const pin = make('button', { class: 'bd-button', type: 'button', click: () => {
+    context.togglePins(targets());
+  } });
+  const pick = make('button', {
+    class: 'bd-button', type: 'button', title: told.pick_hint, click: () => {
+      context.isPicking = !context.isPicking;
+      if (context.isPicking) context.say(told.pick_hint); else context.select([]);
+      show();
+    },
+  });
+  const widths = make('div', { class: 'menu-widths' });
+  const controls = make('div', { class: 'line layer-controls', hidden: true }, widths,
+    make('span', { class: 'grow' }), pin, pick);
+  const card = make('section', { class: 'card detail', 'aria-label': told.title }, body, controls);
   let focused = null;
   let hovered = null;
+
+  function targets() {
+    return context.selection.size ? [...context.selection] : [hovered ?? focused];
+  }
+
+  // The buttons stay the same ones, so that one that was pressed keeps the focus.
+  function showControls(index, bits) {
+    controls.hidden = false;
+    const state = context.shown();
+    const known = [...new Set([...context.view.widths, ...(widthButtons.keys()), bits])]
+      .sort((one, other) => one - other);
+    for (const width of known) {
+      if (!widthButtons.has(width)) {
+        widthButtons.set(width, make('button', {
+          class: 'w' + width, type: 'button', click: () => context.set(targets(), width),
+        }, String(width)));
+      }
+    }
+    const listed = known.map((width) => widthButtons.get(width));
+    if (widths.children.length !== listed.length) widths.replaceChildren(...listed);
+    for (const [width, button] of widthButtons) {
+      button.setAttribute('aria-pressed', String(!context.selection.size && width === bits));
+      button.setAttribute('aria-label', context.selection.size
+        ? fill(told.set_selected, { count: context.selection.size, bits: width })
+        : fill(told.set, { place: namePlace(context.view, index), bits: width }));
+    }
+    pin.textContent = targets().every((each) => state.pinned.includes(each)) ? told.unpin : told.pin;
+    pick.textContent = context.isPicking ? told.pick_end : told.pick;
+    pick.setAttribute('aria-pressed', String(Boolean(context.isPicking)));
+  }
 
   function show() {
     const index = hovered ?? focused;
     if (index === null || index === undefined) {
+      controls.hidden = true;
       refill(body, ['none'], () => [make('p', { class: 'soft' }, told.hint)]);
       return;
     }
@@ -23,6 +69,7 @@ function buildDetail(context) {
     const group = state.fused && layer.group !== null
       ? context.view.layers.filter((other) => other.group === layer.group && other !== layer)
         .map((other) => other.kind) : [];
+    showControls(index, bits);
     refill(body, [index, bits, isPinned, limits, group], () => [
       make('div', { class: 'line' }, make('h2', {}, layer.name), make('span', { class: 'grow' }),
         makeLink(layer)),
@@ -35,21 +82,28 @@ function buildDetail(context) {
   }
 
   function makeLink(layer) {
-    const source = context.view.sensitivity;
-    if (!source || !source.run) return null;
-    const query = new URLSearchParams({ run: String(source.run), name: layer.name });
-    return make('a', { href: '/layer?' + query, class: 'small' }, told.open);
+    const address = findPage(layer);
+    return address && make('a', { href: address, class: 'small' }, told.open);
   }
 
+  function findPage(layer) {
+    const source = context.view.sensitivity;
+    if (!source || !source.run) return null;
+    return '/layer?' + new URLSearchParams({ run: String(source.run), name: layer.name });
+  }
+
+  // The present width stands among them also where nothing was measured at it.
   function makeScores(layer, bits) {
-    const widths = Object.keys(layer.scores || {}).map(Number).sort((one, other) => one - other)
+    const scored = Object.keys(layer.scores || {}).map(Number)
       .filter((width) => layer.scores[width][0] !== null);
-    if (!widths.length) return make('p', { class: 'soft small' }, told.no_scores);
+    const listed = [...new Set([...scored, bits])].sort((one, other) => one - other);
+    if (!scored.length) return make('p', { class: 'soft small' }, told.no_scores);
     const step = (width) => context.wholeScale.step(layer.scores[width][0]);
-    return make('dl', { class: 'scores' }, ...widths.map((width) => make('div', {
+    return make('dl', { class: 'scores' }, ...listed.map((width) => make('div', {
       class: width === bits ? 'now' : null,
     }, make('dt', {}, make('i', { class: 'w' + width }, String(width))),
-    make('dd', {}, make('i', { class: 'bead s' + step(width) }),
+    !scored.includes(width) ? make('dd', {}, writeFigure(findScore(layer, width)))
+      : make('dd', {}, make('i', { class: 'bead s' + step(width) }),
       writeFigure(layer.scores[width][0]),
       layer.scores[width][1] ? make('span', { class: 'soft' },
         ' ± ' + writeFigure(layer.scores[width][1])) : null))));
@@ -57,6 +111,10 @@ function buildDetail(context) {
 
   return {
     card, show,
+    open: (index) => {
+      const address = findPage(context.view.layers[index]);
+      if (address) location.assign(address); else context.warn(told.no_page);
+    },
     focus: (index) => { focused = index; hovered = null; show(); },
     hover: (index) => { if (hovered !== index) { hovered = index; show(); } },
   };
@@ -78,6 +136,7 @@ function buildLedger(context) {
     const known = [...PARTS.filter((part) => part in ledger.parts),
       ...Object.keys(ledger.parts).filter((part) => !PARTS.includes(part))];
     const parts = known.filter((part) => ledger.parts[part] > 0);
+    const listed = known.filter((part) => parts.includes(part) || ALWAYS_TOLD.includes(part));
     const name = (part) => told[part] || part;
     refill(headline, [ledger.total, ledger.original, ledger.effective_bits, ledger.nominal_bits], () => [
       make('strong', { class: 'total' }, writeBytes(ledger.total)), ' ',
@@ -97,7 +156,7 @@ function buildLedger(context) {
       total: writeBytes(ledger.total),
       parts: parts.map((part) => name(part) + ' ' + writeBytes(ledger.parts[part])).join(', '),
     }));
-    refill(body, [ledger.parts, ledger.total], () => parts.map((part) => make('tr', {},
+    refill(body, [ledger.parts, ledger.total], () => listed.map((part) => make('tr', {},
       make('th', { scope: 'row' }, make('i', { class: 'swatch part-' + part }), name(part)),
       make('td', { class: 'number' }, writeBytes(ledger.parts[part])),
       make('td', { class: 'number soft' }, writeShare(ledger.parts[part], ledger.total)))));
@@ -110,16 +169,15 @@ function buildChecks(context) {
   const told = words.checks;
   const button = make('button', { class: 'primary', type: 'button', click: verify }, told.verify);
   const said = make('p', { class: 'soft small', role: 'status', hidden: true });
+  const refusal = makeRefusal();
   const body = make('div', { class: 'scroll' });
   const card = make('section', { class: 'card checks', 'aria-labelledby': 'checks-title' },
     make('div', { class: 'line' }, make('h2', { id: 'checks-title' }, told.title),
       make('span', { class: 'grow' }), button),
-    make('p', { class: 'soft small' }, told.lead), said, body);
+    make('p', { class: 'soft small' }, told.lead), refusal, said, body);
 
   async function verify() {
-    button.disabled = true;
-    const news = await context.ask('/verify', {});
-    button.disabled = false;
+    const news = await holding(button, () => context.ask('/verify', {}, refusal));
     if (!news) return;
     const sentence = fill(told.queued, { id: news.run });
     said.hidden = false;

@@ -2,58 +2,13 @@
 
 from typing import Final
 
-TITLE = "Layers"
-LEAD = "How many bits each layer gets: paint them, or drag a budget and let the scores decide."
-
-LIST: Final[dict[str, str]] = {
-    "loading": "Loading the maps…",
-    "offline": "The server does not answer. Retrying.",
-    "empty": "No bit map yet",
-    "empty_hint": (
-        "Measure first which layers can bear few bits. A bit map made from that measurement "
-        "solves itself for any budget, and you correct what you know better."
-    ),
-    "measure": "Measure sensitivity",
-    "maps": "Bit maps",
-    "map": "Map",
-    "model": "Model",
-    "bits": "Effective bits",
-    "changed": "Changed",
-    "actions": "Actions",
-    "remove": "Delete {name}",
-    "remove_ask": "Delete the bit map “{name}” with its versions? Runs started from it stay.",
-    "remove_yes": "Delete",
-    "remove_no": "Keep",
-    "new": "New map",
-    "from": "Start from",
-    "from_sensitivity": "a sensitivity run",
-    "from_run": "a finished run",
-    "from_model": "a model",
-    "run_sensitivity": "Sensitivity run",
-    "run_any": "Run",
-    "run_option": "#{id} {name} · {model}",
-    "no_sensitivity": "No sensitivity run has scores yet.",
-    "no_run": "No run has finished yet.",
-    "model_field": "Model",
-    "model_hint": "A hub id, a folder, or bundled:smollm2-135m.",
-    "bits_field": "Bits to begin with",
-    "group_field": "Group size",
-    "name_field": "Name",
-    "name_hint": "Optional.",
-    "create": "Create the map",
-    "no_scores": (
-        "A map from a model or a run without scores can be painted and launched; "
-        "a budget needs a sensitivity run."
-    ),
-    "back": "All maps",
-}
-
 # grid
 GRID: Final[dict[str, str]] = {
     "loading": "Loading the map…",
     "missing": "There is no bit map {id}.",
     "missing_hint": "It may have been deleted.",
     "see_all": "See all maps",
+    "broken": "This map cannot be shown: what the server sent of it is not what this page expects.",
     "label": "Bits of every layer: rows are blocks, columns are kinds of layers",
     "block": "Block",
     "block_name": "block {block}",
@@ -70,7 +25,6 @@ GRID: Final[dict[str, str]] = {
     "score_at": "Sensitivity at",
     "at_present": "the present width",
     "at_bits": "{bits} bits",
-    "pattern": "Set by name",
     "pattern_example": "*.mlp.*=4",
     "pattern_hint": "Names with * and =, then a width: *.mlp.*=4",
     "pattern_count": "{count} layers match",
@@ -85,7 +39,7 @@ GRID: Final[dict[str, str]] = {
         "Shift+click or P: pin, so that a solve leaves it alone\n"
         "Ctrl+click or Shift+arrows: select several\n"
         "2 to 8: set the width · 0 or F: 16 bits · + and −: one width up or down\n"
-        "A row's or column's header: set all of it\n"
+        "A row's or column's header: set all of it · O: open the layer's page\n"
         "Ctrl+Z, Ctrl+Shift+Z: undo, redo · Escape: select nothing"
     ),
     "saved": "Saved",
@@ -93,7 +47,11 @@ GRID: Final[dict[str, str]] = {
     "unsaved": "Not saved yet: the server does not answer. Trying again.",
     "unsaved_count": "{count} changes wait.",
     "unsaved_count_one": "1 change waits.",
+    "undo_waits": "Undo waits for the server too; the grid still shows the map before it.",
+    "redo_waits": "Redo waits for the server too; the grid still shows the map before it.",
+    "given_up": "A change was given up, because the server failed at it.",
     "retry": "Try now",
+    "close": "Close",
     "other_one": "Another tab or person changed 1 layer: {names}.",
     "other_many": "Another tab or person changed {count} layers: {names}.",
     "other_more": "{names} and {count} more",
@@ -146,8 +104,14 @@ DETAIL: Final[dict[str, str]] = {
     "group": "Shares its width with {names}.",
     "no_scores": "No score was measured for this layer.",
     "open": "Open this layer",
-    "bits": "Bits",
-    "score": "Sensitivity",
+    "no_page": "This map has no sensitivity run whose page of the layer could open.",
+    "set": "Set {place} to {bits} bits",
+    "set_selected": "Set {count} selected layers to {bits} bits",
+    "pin": "Pin",
+    "unpin": "Unpin",
+    "pick": "Select several",
+    "pick_end": "End selecting",
+    "pick_hint": "Layers that are tapped or clicked are selected.",
 }
 
 BUDGET: Final[dict[str, str]] = {
@@ -163,6 +127,10 @@ BUDGET: Final[dict[str, str]] = {
     "mib_short": "MiB",
     "model-mib_short": "MiB",
     "percent_short": "%",
+    "amount_missing": "Write an amount, such as 3.2, 60 MiB or 25%.",
+    "amount_bad": "{text} is no amount; write one such as 3.2, 60 MiB or 25%.",
+    "amount_separated": "{text} can be read in two ways; write it without a separator of thousands.",
+    "unit_unknown": "{text} has no unit known here; use bits, KiB, MiB, GiB or %.",
     "smallest": "smallest {value}",
     "largest": "largest {value}",
     "no_scores": (
@@ -178,7 +146,6 @@ BUDGET: Final[dict[str, str]] = {
     "gap": "At most {gap} above the best possible of this size.",
     "gap_none": "The best possible of this size.",
     "next": "The next MiB buys {gain}, best spent on {layers}.",
-    "next_none": "No more bits would help.",
     "curve": "Predicted loss against effective bits",
     "curve_label": (
         "Predicted loss against effective bits of the solved maps; this map has {bits} bits and a "
@@ -187,7 +154,6 @@ BUDGET: Final[dict[str, str]] = {
     "curve_here": "this map",
     "curve_measured": "measured",
     "curve_axis": "effective bits",
-    "log": "logarithmic",
 }
 
 LEDGER: Final[dict[str, str]] = {
@@ -203,7 +169,6 @@ LEDGER: Final[dict[str, str]] = {
     "adapters": "Adapters",
     "other": "Norms and biases",
     "total": "Whole model",
-    "original": "In 16 bits",
     "against": "{share} of {original} in 16 bits",
     "bits": "Bits per weight of the quantized layers",
     "effective": "effective, with scales and zero points",
@@ -252,9 +217,7 @@ VERSIONS: Final[dict[str, str]] = {
     "same": "They are the same.",
     "differ_one": "1 layer differs; {size}.",
     "differ": "{count} layers differ; {size}.",
-    "layer": "Layer",
-    "before": "Before",
-    "after": "After",
+    "left": "The map was changed, so it is shown as it is now.",
     "same_size": "no change of size",
 }
 
@@ -300,15 +263,6 @@ HEADING: Final[dict[str, str]] = {
     "run": "run {id}",
     "no_scores": "No scores",
     "partial": "scores are incomplete",
-    "duplicate": "Name",
-}
-
-# What a score of a metric is called, and its unit: losses against the start of the measurement.
-METRICS: Final[dict[str, tuple[str, str]]] = {
-    "kl_divergence": ("KL divergence", "nats"),
-    "log_perplexity": ("log perplexity", "nats"),
-    "weight_error": ("weight error", ""),
-    "output_error": ("output error", ""),
 }
 
 OFFLINE = "The server does not answer."
@@ -324,6 +278,5 @@ WORDS: Final[dict[str, object]] = {
     "rules": RULES,
     "files": FILES,
     "heading": HEADING,
-    "metrics": {key: list(words) for key, words in METRICS.items()},
     "offline": OFFLINE,
 }

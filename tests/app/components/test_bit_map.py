@@ -14,6 +14,7 @@ from app.components import bit_map
 from app.components.assembling import read_scripts
 from app.components.bit_map import NUM_STEPS, list_colors
 from app.quantities import MIB, write_bytes, write_number
+from app.text import layer_list
 from app.text import layers as text
 from engine.specs.wildcards import matches
 from tests.app.test_theme import contrast
@@ -182,7 +183,8 @@ def test_every_word_the_page_asks_for_is_there() -> None:
     """No script names a word that the texts have not."""
     folder = Path(bit_map.__file__).parent
     for path in folder.glob("bit_map*.js"):
-        known = {*text.LIST, "title", "lead"} if path.name == "bit_map_list.js" else set(text.WORDS)
+        is_list = path.name == "bit_map_list.js"
+        known = {*layer_list.LIST, "title", "lead"} if is_list else set(text.WORDS)
         script = path.read_text()
         asked = set(re.findall(r"\bwords\.(\w+)", script))
         assert {word for word in asked if word not in known} == set(), path.name
