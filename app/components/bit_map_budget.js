@@ -1,8 +1,33 @@
 // The budget: a slider and a box in one of four units. While it is dragged the server solves without
-// storing, one question at a time and the newest wins; letting go is one change of the map.
+// storing, one question at a time and the newest wins; letting go is one change of the map, and none
+// where the slider is back where it was or the server refused the budget. Keys count as let go after
+// a pause.
 const UNITS = ['bits', 'mib', 'model-mib', 'percent'];
 const REMEMBERED_UNIT = 'bitdial-budget-unit';
 const NUM_SLIDER_STEPS = 300;
+const KEY_PAUSE = 600;
+const MIB_OF = { kib: 1 / 1024, mib: 1, gib: 1024 };
+
+// What a person typed: an amount with a unit or without, or the sentence to say why it is none.
+function readAmount(text, unit) {
+  const told = words.budget;
+  const typed = text.trim();
+  if (!typed) return { problem: told.amount_missing };
+  const shown = JSON.stringify(typed.slice(0, 30));
+  const found = /^(\d[\d.,]*|\.\d+)(e[+-]?\d+)?\s*(\D*)$/i.exec(typed);
+  if (!found) return { problem: fill(told.amount_bad, { text: shown }) };
+  if (/,.*[,.]|\..*[,.]/.test(found[1]) || /^[1-9]\d{0,2},\d{3}$/.test(found[1])) {
+    return { problem: fill(told.amount_separated, { text: shown }) };
+  }
+  const amount = Number(found[1].replace(',', '.') + (found[2] || ''));
+  if (!Number.isFinite(amount)) return { problem: fill(told.amount_bad, { text: shown }) };
+  const named = found[3].toLowerCase().replace(/^effective\s+/, '').trim();
+  if (!named) return { amount, unit };
+  if (named === 'bit' || named === 'bits') return { amount, unit: 'bits' };
+  if (named === '%') return { amount, unit: 'percent' };
+  if (!Object.hasOwn(MIB_OF, named)) return { problem: fill(told.unit_unknown, { text: shown }) };
+  return { amount: amount * MIB_OF[named], unit: unit === 'model-mib' ? unit : 'mib' };
+}
 
 function buildBudget(context) {
   const { view } = context;
@@ -17,20 +42,35 @@ function buildBudget(context) {
   let wanted = null;
   let isAsking = false;
   let committing = null;
+  let isTyping = false;
+  let isByKey = false;
+  let startedAt = '';
+  let shownAt = '';
+  let pause = null;
 
+  // Let go without a `change`: browsers send none where the thumb is back where it was.
+  const letGo = () => setTimeout(settle, 0);
   const slider = make('input', {
     type: 'range', class: 'slider', 'aria-label': told.slider, input: drag, change: release,
+    pointerdown: () => { settle(); isByKey = false; }, keydown: pressed,
+    blur: letGo,
   });
+  for (const event of ['pointerup', 'pointercancel']) {
+    context.listen(document, event, () => { if (isDragging && !isByKey) letGo(); });
+  }
   const box = make('input', {
     type: 'text', inputmode: 'decimal', class: 'field amount', 'aria-label': told.amount,
     autocomplete: 'off', keydown: (event) => { if (event.key === 'Enter') typed(); }, change: typed,
+    input: () => { isTyping = true; }, 'aria-describedby': 'budget-problem',
   });
   const chooser = make('select', { class: 'field', 'aria-label': told.unit, change: chooseUnit },
     ...UNITS.map((name) => make('option', { value: name }, told[name])));
   chooser.value = unit;
   const smallest = make('button', { type: 'button', class: 'bound', click: () => commit(bounds().low) });
   const largest = make('button', { type: 'button', class: 'bound', click: () => commit(bounds().high) });
-  const problem = make('p', { class: 'refusal', role: 'alert', hidden: true });
+  const problem = make('p', {
+    class: 'refusal', id: 'budget-problem', role: 'alert', hidden: true,
+  });
   const prediction = make('div', { class: 'prediction', 'aria-live': 'off' });
   const svg = makeShape('svg', {
     viewBox: '0 0 ' + CURVE.width + ' ' + CURVE.height, class: 'curve', role: 'img',
@@ -73,9 +113,17 @@ function buildBudget(context) {
   function write(value) { return value.toFixed(decimals(value)).replace(/\.?0+$/, ''); }
 
   function chooseUnit() {
-    unit = chooser.value;
-    localStorage.setItem(REMEMBERED_UNIT, unit);
+    settle();
+    takeUnit(chooser.value);
+    isTyping = false;
+    showProblem('');
     show();
+  }
+
+  function takeUnit(name) {
+    unit = name;
+    chooser.value = name;
+    localStorage.setItem(REMEMBERED_UNIT, name);
   }
 
   // Steps are round numbers, so the ends of the slider lie a little beyond what is possible.
@@ -84,8 +132,13 @@ function buildBudget(context) {
     return Number(Math.min(Math.max(Number(slider.value), low), high).toFixed(4));
   }
 
+  function isSolving() { return committing !== null || context.queue.isWaitingFor('solve'); }
+
   function drag() {
+    clearTimeout(pause);
+    if (!isDragging) startedAt = isSolving() ? '' : shownAt;
     isDragging = true;
+    isTyping = false;
     wanted = chosen();
     box.value = write(wanted);
     slider.style.setProperty('--share', share() + '%');
@@ -106,44 +159,97 @@ function buildBudget(context) {
   async function ask() {
     if (isAsking || wanted === null) return;
     isAsking = true;
-    const amount = wanted;
+    const asked = { amount: wanted, unit };
     wanted = null;
     try {
-      const reply = await fetch(context.address + '/solution?amount=' + amount + '&unit=' + unit);
+      const reply = await fetch(
+        context.address + '/solution?amount=' + asked.amount + '&unit=' + asked.unit);
       const news = await reply.json();
-      if (!reply.ok) showProblem(pluck(news));
-      else {
-        showProblem('');
-        if (isDragging || committing !== null) {
-          context.preview = { ...news, amount, unit };
-          context.refresh();
-        }
-      }
+      if (reply.ok) takeSolution(news, asked);
+      else if (reply.status === 404) context.queue.poll();
+      else if (reply.status < 500) refuse(explain(news), asked);
     } catch (error) {
-      showProblem(words.offline);
+      if (isDragging) showProblem(words.offline);
     }
     isAsking = false;
     if (wanted !== null) ask();
     else if (committing !== null) send();
   }
 
+  function takeSolution(news, asked) {
+    if (!isDragging && committing === null) return;
+    showProblem('');
+    context.preview = { ...news, ...asked };
+    context.refresh();
+  }
+
+  // What was refused is not asked for again as a change.
+  function refuse(sentence, asked) {
+    if (!isDragging && committing === null) return;
+    showProblem(sentence);
+    if (!isSame(committing, asked)) return;
+    committing = null;
+    context.preview = null;
+    context.refresh();
+  }
+
+  function isSame(one, other) {
+    return one !== null && other !== null && one.amount === other.amount && one.unit === other.unit;
+  }
+
+  // Each key sends a `change` of its own.
+  function pressed(event) {
+    isByKey = true;
+    if (event.ctrlKey || event.metaKey) settleNow();
+  }
+
   function release() {
+    if (!isDragging && (isSolving() || slider.value === shownAt)) return;
     if (!isDragging) drag();
-    commit(chosen());
+    if (isByKey) pause = setTimeout(settle, KEY_PAUSE);
+    else settle();
+  }
+
+  function settle() {
+    clearTimeout(pause);
+    if (!isDragging) return;
+    if (slider.value !== startedAt) { commit(chosen()); return; }
+    isDragging = false;
+    wanted = null;
+    context.preview = null;
+    showProblem('');
+    context.refresh();
+  }
+
+  // Something else comes next, so that the change cannot wait for the server's solution.
+  function settleNow() {
+    settle();
+    if (committing !== null) { wanted = null; send(); }
   }
 
   function typed() {
-    const amount = Number(box.value.trim().replace(',', '.').replace(/[^\d.eE+-]+$/, ''));
-    if (!box.value.trim() || !Number.isFinite(amount)) { show(); return; }
-    if (write(amount) !== write(present())) commit(amount);
+    if (!isTyping) return;
+    const read = readAmount(box.value, unit);
+    if (read.problem) {
+      showProblem(read.problem);
+      if (box.value.trim()) return;
+      isTyping = false;
+      show();
+      return;
+    }
+    isTyping = false;
+    showProblem('');
+    if (read.unit !== unit) { settle(); takeUnit(read.unit); }
+    if (write(read.amount) === write(present())) show();
+    else commit(read.amount);
   }
 
   function commit(amount) {
     isDragging = false;
+    isTyping = false;
+    showProblem('');
     committing = { amount, unit };
-    if (!context.preview || context.preview.amount !== amount || context.preview.unit !== unit) {
-      wanted = amount;
-    }
+    if (!isSame(context.preview, committing)) wanted = amount;
     if (!isAsking && wanted === null) send();
     else ask();
   }
@@ -151,8 +257,7 @@ function buildBudget(context) {
   function send() {
     const budget = committing;
     committing = null;
-    const known = context.preview && context.preview.amount === budget.amount
-      && context.preview.unit === budget.unit ? context.preview.bits : null;
+    const known = isSame(context.preview, budget) ? context.preview.bits : null;
     context.preview = null;
     context.queue.add([{ edit: 'solve', budget }], { preview: known, said: { kind: 'solve' } });
   }
@@ -160,6 +265,7 @@ function buildBudget(context) {
   function showProblem(sentence) {
     problem.hidden = !sentence;
     problem.textContent = sentence;
+    box.setAttribute('aria-invalid', String(Boolean(sentence)));
   }
 
   // The amount that was asked for while the map still is its answer, else what the map takes.
@@ -180,7 +286,8 @@ function buildBudget(context) {
     slider.max = String(Number((Math.ceil(high / step - 1e-6) * step).toPrecision(9)));
     if (!isDragging && committing === null) {
       slider.value = String(amount);
-      if (document.activeElement !== box || box.value === '') box.value = write(amount);
+      shownAt = slider.value;
+      if (!isTyping) box.value = write(amount);
     }
     slider.style.setProperty('--share', share() + '%');
     slider.setAttribute('aria-valuetext', write(chosen()) + ' ' + told[unit]);
@@ -265,5 +372,5 @@ function buildBudget(context) {
     }
   }
 
-  return { card, show, showProblem };
+  return { card, show, settleNow };
 }

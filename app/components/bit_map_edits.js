@@ -1,8 +1,13 @@
 // Changes of a bit map: applied at once here, sent one request at a time in the order in which they
-// were made, and replaced by what the server answers, which has the last word.
+// were made, and replaced by what the server answers, which has the last word. Edits are numbered as
+// they are sent first, and the server skips numbers that it has had: sending again is always safe.
 const RETRY_FIRST = 400;
 const RETRY_LAST = 5000;
 const MOST_WAITING = 24;
+const MOST_EDITS = 500;
+const MOST_ERRORS = 4;
+// Browsers take 64 KiB in all from pages that are being left.
+const MOST_KEPT_ALIVE = 60000;
 const CLIENT = 'bitdial-client';
 
 // Shell wildcards over the whole name, as the server reads them.
@@ -67,9 +72,18 @@ function applyRequest(view, state, request) {
   return request.edits.reduce((sum, edit) => applyEdit(view, sum, edit), known);
 }
 
-// A change that must not be done twice when it is not known whether it was done.
-function isRepeatable(request) {
-  return request.edits.every((edit) => edit.edit !== 'undo' && edit.edit !== 'redo');
+// A change that nothing else may be made one request with: a step back or forward is a step itself.
+function isMergeable(request) {
+  return request.sequence === null && !request.preview
+    && request.edits.every((edit) => edit.edit !== 'undo' && edit.edit !== 'redo');
+}
+
+function makeWord() { return Math.random().toString(36).slice(2, 12); }
+
+// A refusal as a person reads it here: without the path that a field has in the request.
+function explain(news) {
+  const found = ((news && news.problems) || []).map((problem) => problem.message).filter(Boolean);
+  return found.length ? found.join('; ') : pluck(news);
 }
 
 // The word by which the server tells tabs apart. A reload keeps it, so that one's own steps can still
@@ -77,31 +91,39 @@ function isRepeatable(request) {
 function takeClient() {
   const kept = sessionStorage.getItem(CLIENT);
   sessionStorage.removeItem(CLIENT);
-  return kept || Math.random().toString(36).slice(2, 12);
+  return kept || makeWord();
 }
 
-// hooks: changed() after everything, answered(request, before, after), refused(sentence), and
-// others(before, after) when somebody else changed the map.
+// hooks: changed() after everything, answered(request, before, after), refused(sentence),
+// others(before, after) when somebody else changed the map, and gone() when it was deleted.
 function openQueue(view, address, hooks) {
   const client = takeClient();
+  const session = makeWord();
   let truth = view.state;
   let inFlight = null;
   let waiting = [];
   let failures = 0;
+  let isAway = false;
+  let isGone = false;
   let timer = null;
+  let nextNumber = 1;
+
+  function listPending() { return [inFlight, ...waiting].filter(Boolean); }
 
   function shown() {
-    return [inFlight, ...waiting].filter(Boolean).reduce(
-      (state, request) => applyRequest(view, state, request), truth);
+    return listPending().reduce((state, request) => applyRequest(view, state, request), truth);
   }
 
   function add(edits, { preview = null, said = null } = {}) {
+    if (isGone) return;
     const last = waiting[waiting.length - 1];
-    if (last && isSameTarget(last.edits, edits)) last.edits = edits;
-    else if (last && waiting.length >= MOST_WAITING && isRepeatable(last) && !preview
-      && !last.preview && isRepeatable({ edits })) last.edits = [...last.edits, ...edits];
-    else waiting.push({ revision: truth.revision, edits, preview, said });
-    if (last && last === waiting[waiting.length - 1]) last.said = said;
+    const added = { revision: truth.revision, edits, preview, said, sequence: null, errors: 0 };
+    if (last && isMergeable(last) && isSameTarget(last.edits, edits)) {
+      Object.assign(last, { edits, said });
+    } else if (last && waiting.length >= MOST_WAITING && isMergeable(last) && isMergeable(added)
+      && last.edits.length + edits.length <= MOST_EDITS) {
+      Object.assign(last, { edits: [...last.edits, ...edits], said });
+    } else waiting.push(added);
     hooks.changed();
     send();
   }
@@ -112,53 +134,86 @@ function openQueue(view, address, hooks) {
       && before[0].layers.join('\n') === after[0].layers.join('\n');
   }
 
-  async function post(request) {
+  // From here on the edits of a request are the ones with these numbers, wherever they are sent.
+  function number(request) {
+    if (request.sequence !== null) return;
+    request.sequence = nextNumber;
+    nextNumber += request.edits.length;
+  }
+
+  function write({ revision, sequence, edits }) {
+    return JSON.stringify({ revision, client, session, sequence, edits });
+  }
+
+  function post(body, keepalive) {
     return fetch(address + '/edits', {
-      method: 'POST', headers: { 'Content-Type': 'application/json' }, keepalive: true,
-      body: JSON.stringify({ revision: request.revision, client, edits: request.edits }),
+      method: 'POST', headers: { 'Content-Type': 'application/json' }, body, keepalive,
     });
   }
 
   async function send() {
-    if (inFlight || !waiting.length) return;
+    if (isGone || inFlight || !waiting.length) return;
     inFlight = waiting.shift();
+    number(inFlight);
     await attempt();
   }
 
+  // Only a reply settles a request. Without one, or while what stands before the server answers for
+  // it, the request is sent again; one that the server itself fails at is given up after a while.
   async function attempt() {
     const request = inFlight;
+    let reply = null;
+    let news = null;
     try {
-      if (failures && !isRepeatable(request) && await wasDone()) return;
-      const reply = await post(request);
-      const news = await reply.json();
-      if (reply.status >= 500) throw new Error(pluck(news));
-      failures = 0;
-      inFlight = null;
-      if (reply.ok) take(news, request);
-      else hooks.refused(pluck(news));
-      hooks.changed();
-      send();
+      reply = await post(write(request), false);
+      news = await reply.json();
     } catch (error) {
-      failures += 1;
+      news = null;
+    }
+    if (isGone || inFlight !== request) return;
+    const hasFailed = reply && (reply.status === 500 || (reply.ok && !news));
+    if (hasFailed) request.errors += 1;
+    if (hasFailed ? request.errors < MOST_ERRORS : isAbsent(reply)) {
+      isAway = !hasFailed;
+      tryLater();
+      return;
+    }
+    settle(request, reply, news);
+  }
+
+  function isAbsent(reply) { return !reply || reply.status > 500 || [408, 429].includes(reply.status); }
+
+  function settle(request, reply, news) {
+    failures = 0;
+    isAway = false;
+    inFlight = null;
+    if (reply.status === 404) { end(); return; }
+    try {
+      if (reply.ok && news) take(news, request);
+      else if (reply.status >= 500 || reply.ok) hooks.refused(tellGivenUp(news));
+      else hooks.refused(explain(news) || tellGivenUp(news));
       hooks.changed();
-      clearTimeout(timer);
-      timer = setTimeout(attempt, Math.min(RETRY_LAST, RETRY_FIRST * 2 ** (failures - 1)));
+    } finally {
+      send();
     }
   }
 
-  // After a failure, an undo is only sent again where the map stands as it stood.
-  async function wasDone() {
-    const reply = await fetch(address + '/state');
-    const news = await reply.json();
-    if (!reply.ok) throw new Error(pluck(news));
-    if (news.revision === truth.revision) return false;
-    const request = inFlight;
-    failures = 0;
-    inFlight = null;
-    take(news, request);
+  function tellGivenUp(news) { return (words.given_up + ' ' + explain(news)).trim(); }
+
+  function tryLater() {
+    failures += 1;
     hooks.changed();
-    send();
-    return true;
+    clearTimeout(timer);
+    timer = setTimeout(attempt, Math.min(RETRY_LAST, RETRY_FIRST * 2 ** (failures - 1)));
+  }
+
+  // The map was deleted: what waits has nowhere to go.
+  function end() {
+    isGone = true;
+    clearTimeout(timer);
+    inFlight = null;
+    waiting = [];
+    hooks.gone();
   }
 
   function take(news, request) {
@@ -168,42 +223,70 @@ function openQueue(view, address, hooks) {
     hooks.answered(request, { before, expected, after: news });
   }
 
+  // Returns whether nothing more is to be asked.
   async function poll() {
-    if (inFlight || waiting.length) return;
+    if (isGone) return true;
+    if (inFlight || waiting.length) return false;
+    let reply = null;
+    let news = null;
     try {
-      const reply = await fetch(address + '/state?after=' + truth.revision);
-      if (reply.status === 304 || reply.status === 204) { recovered(); return; }
-      const news = await reply.json();
-      if (!reply.ok) { hooks.refused(pluck(news)); return; }
-      recovered();
-      if (!news || inFlight || waiting.length || news.revision < truth.revision) return;
-      const before = truth;
-      truth = news;
-      if (news.revision > before.revision) hooks.others(before, news);
-      hooks.changed();
+      reply = await fetch(address + '/state?after=' + truth.revision);
+      news = [204, 304].includes(reply.status) ? null : await reply.json();
     } catch (error) {
-      if (!failures) { failures = 1; hooks.changed(); }
+      reply = null;
     }
+    if (isAbsent(reply) || reply.status === 500) setAway(true);
+    else if (reply.status === 404) { if (!isGone) end(); }
+    else {
+      setAway(false);
+      if (!reply.ok) hooks.refused(explain(news));
+      else hear(news);
+    }
+    return isGone;
   }
 
-  function recovered() {
-    if (failures && !inFlight) { failures = 0; hooks.changed(); }
+  function hear(news) {
+    if (!news || inFlight || waiting.length || news.revision < truth.revision) return;
+    const before = truth;
+    truth = news;
+    if (news.revision > before.revision) hooks.others(before, news);
+    hooks.changed();
   }
 
-  // The page goes away: what still waits is handed to the browser, which sends it on its own.
+  function setAway(isNow) {
+    if (isAway === isNow || inFlight) return;
+    isAway = isNow;
+    hooks.changed();
+  }
+
+  // Everything that is not known to have arrived, as one request. What was asked last was made from
+  // what was seen first or later: other tabs' changes are rather kept than painted over unseen.
+  function writePending() {
+    const pending = listPending();
+    pending.forEach(number);
+    return write({ ...pending[0], edits: pending.flatMap((request) => request.edits) });
+  }
+
+  // The page goes away: what is on its way and what still waits is handed to the browser in one
+  // piece, which it sends on its own. It stays here too, for a page that comes back as it was.
   function flush() {
     sessionStorage.setItem(CLIENT, client);
-    if (!waiting.length) return;
-    const edits = waiting.flatMap((request) => request.edits);
-    const revision = waiting[0].revision;
-    waiting = [];
-    post({ revision, edits });
+    if (!listPending().length) return;
+    const body = writePending();
+    post(body, isSmall(body)).catch(() => {});
+  }
+
+  function isSmall(body) { return new TextEncoder().encode(body).length <= MOST_KEPT_ALIVE; }
+
+  // Whether leaving now would lose something.
+  function mustStay() {
+    return listPending().length > 0 && (isAway || !isSmall(writePending()));
   }
 
   // The page came back as it was left; in between others may have changed the map.
   function resume() {
     sessionStorage.removeItem(CLIENT);
-    poll();
+    retryNow();
   }
 
   function retryNow() {
@@ -212,10 +295,12 @@ function openQueue(view, address, hooks) {
   }
 
   return {
-    add, shown, poll, flush, resume, retryNow,
+    add, shown, poll, flush, resume, retryNow, mustStay,
     truth: () => truth,
     take: (news) => { if (news.revision >= truth.revision) truth = news; hooks.changed(); },
-    numWaiting: () => waiting.length + (inFlight ? 1 : 0),
-    isAway: () => failures > 0,
+    numWaiting: () => listPending().length,
+    isWaitingFor: (kind) => listPending().some((request) => request.edits.some(
+      (edit) => edit.edit === kind)),
+    isAway: () => isAway,
   };
 }

@@ -91,7 +91,7 @@ function isVisible() {
 }
 
 // Calls `step` every so often while the page is visible, at once when it becomes so, and ends with
-// the element. `step` returns true to end earlier.
+// the element. `step` returns true to end earlier; what it throws is no end.
 function repeat(milliseconds, step) {
   let timer = null;
   let isBusy = false;
@@ -100,12 +100,13 @@ function repeat(milliseconds, step) {
     clearTimeout(timer);
     if (hasEnded || isBusy) return;
     if (!element.isConnected) { stop(); return; }
-    if (isVisible()) {
+    try {
       isBusy = true;
-      if (await step()) hasEnded = true;
+      if (isVisible() && await step()) stop();
+    } finally {
       isBusy = false;
+      if (!hasEnded) timer = setTimeout(wake, milliseconds);
     }
-    if (!hasEnded) timer = setTimeout(wake, milliseconds);
   };
   const stop = () => {
     hasEnded = true;
