@@ -84,7 +84,7 @@ def make_opt() -> PreTrainedModel:
 
 
 def make_gemma3n() -> PreTrainedModel:
-    """Build a Gemma 3n of ten blocks, the last three of which reuse keys of earlier ones."""
+    """Build a Gemma 3n of ten blocks, the last two of which reuse keys of earlier ones."""
     torch.manual_seed(0)
     config = Gemma3nTextConfig(
         vocab_size=512,
@@ -93,7 +93,7 @@ def make_gemma3n() -> PreTrainedModel:
         hidden_size_per_layer_input=8,
         intermediate_size=64,
         num_hidden_layers=10,
-        num_kv_shared_layers=3,
+        num_kv_shared_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=16,
