@@ -129,7 +129,7 @@ BUDGET: Final[dict[str, str]] = {
     "percent_short": "%",
     "amount_missing": "Write an amount, such as 3.2, 60 MiB or 25%.",
     "amount_bad": "{text} is no amount; write one such as 3.2, 60 MiB or 25%.",
-    "amount_separated": "{text} can be read in two ways; write it without separators of thousands.",
+    "amount_separated": "{text} can be read two ways; write it without a separator of thousands.",
     "unit_unknown": "{text} has no unit known here; use bits, KiB, MiB, GiB or %.",
     "smallest": "smallest {value}",
     "largest": "largest {value}",
