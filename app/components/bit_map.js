@@ -7,6 +7,7 @@ const root = element.querySelector('.bit-map');
 const mapId = new URLSearchParams(location.search).get('map');
 const NUMBER = /^\d{1,9}$/;
 const FLASH = 1600;
+const REFUSAL = 6000;
 
 function ready(view) {
   view.places = new Map(view.layers.map((layer, index) => [layer.name, index]));
@@ -22,9 +23,12 @@ function ready(view) {
   const pageTitle = document.title;
   let stroke = null;
   let flashTimer = null;
+  let refusedAt = -Infinity;
   context.joins = findJoins({ view, grid: (context.grid = buildGrid(context)) });
 
-  context.queue = openQueue(view, address, { changed, answered, refused: warn, others });
+  context.queue = openQueue(view, address, {
+    changed, answered, refused, others, gone: showMissing,
+  });
   context.shown = () => {
     let state = context.queue.shown();
     if (context.preview) state = { ...state, bits: context.preview.bits };
@@ -83,8 +87,14 @@ function ready(view) {
     if (sentence) context.say(sentence);
   }
 
+  // What was refused stays to be read when the answer to the next change is already there.
+  function refused(sentence) {
+    refusedAt = performance.now();
+    warn(sentence);
+  }
+
   function answered(request, { expected, after }) {
-    warn(after.note);
+    if (after.note || performance.now() - refusedAt > REFUSAL) warn(after.note);
     const differing = findDifferent(expected, after);
     const isOwn = request.edits.every((edit) => ['set', 'pin', 'unpin', 'limit'].includes(edit.edit));
     if (isOwn && differing.length) flash(differing);
@@ -143,7 +153,8 @@ function ready(view) {
       });
       const news = await reply.json();
       if (reply.ok) { say(''); return news; }
-      say(pluck(news));
+      if (reply.status === 404) context.queue.poll();
+      say(explain(news));
     } catch (error) {
       say(words.offline);
     }
@@ -323,10 +334,12 @@ function ready(view) {
     saved.textContent = number ? words.saving : words.saved;
     saved.classList.toggle('unsaved', number > 0);
     away.hidden = !isAway;
+    const waitsForStep = isAway ? ['undo', 'redo'].filter(context.queue.isWaitingFor) : [];
     if (isAway) {
       const waits = number === 0 ? '' : fill(
         number === 1 ? words.unsaved_count_one : words.unsaved_count, { count: number });
-      away.firstChild.textContent = number ? words.unsaved + ' ' + waits : words.offline;
+      away.firstChild.textContent = [number ? words.unsaved : words.offline, waits,
+        ...waitsForStep.map((step) => words[step + '_waits'])].filter(Boolean).join(' ');
     }
     refresh();
     root.dataset.revision = String(context.queue.truth().revision);
@@ -378,10 +391,11 @@ function ready(view) {
     if (help.contains(document.activeElement)) help.querySelector('summary').focus();
     help.open = false;
   });
-  listen(window, 'pagehide', () => context.queue.flush());
+  listen(window, 'pagehide', () => { budget.settleNow(); context.queue.flush(); });
   listen(window, 'pageshow', (event) => { if (event.persisted) context.queue.resume(); });
   listen(window, 'beforeunload', (event) => {
-    if (context.queue.isAway() && context.queue.numWaiting()) event.preventDefault();
+    budget.settleNow();
+    if (context.queue.mustStay()) event.preventDefault();
   });
   wirePointing(context);
   changed();
@@ -394,27 +408,40 @@ function listScored(view) {
   return [...found].sort((one, other) => one - other);
 }
 
-function showNothing(sentence) {
-  root.replaceChildren(make('div', { class: 'card nothing' }, make('h2', {}, sentence),
-    make('p', {}, words.missing_hint),
+// In place of a map: what is the matter, and the way to the other maps.
+function showNothing(sentence, hint = '') {
+  root.replaceChildren(make('div', { class: 'card nothing', role: 'alert' },
+    make('h2', {}, sentence), hint ? make('p', {}, hint) : null,
     make('a', { class: 'bd-button', href: '/layers' }, words.see_all)));
 }
 
-// Asks until the server answers; what it refuses is said.
+function showMissing() { showNothing(fill(words.missing, { id: mapId }), words.missing_hint); }
+
+// Asks until the server answers; what it refuses, and what cannot be shown, is said.
 async function load() {
+  let reply = null;
+  let news = null;
   try {
-    const reply = await fetch('/api/v1/bit-maps/' + encodeURIComponent(mapId));
-    const news = await reply.json();
-    if (reply.ok) { ready(news); return true; }
-    showNothing(reply.status === 404 ? fill(words.missing, { id: mapId }) : pluck(news));
-    return true;
+    reply = await fetch('/api/v1/bit-maps/' + encodeURIComponent(mapId));
+    news = await reply.json();
   } catch (error) {
-    if (error instanceof TypeError && root.dataset.ready === undefined && !root.querySelector('table')) {
-      root.replaceChildren(make('div', { class: 'card nothing', role: 'alert' }, words.offline));
-      return false;
-    }
-    throw error;
+    reply = null;
   }
+  if (!reply || reply.status >= 500) {
+    root.replaceChildren(make('div', { class: 'card nothing', role: 'alert' }, words.offline));
+    return false;
+  }
+  if (reply.status === 404) showMissing();
+  else if (!reply.ok) showNothing(explain(news), words.missing_hint);
+  else {
+    try {
+      ready(news);
+    } catch (error) {
+      showNothing(words.broken);
+      reportError(error);
+    }
+  }
+  return true;
 }
 
 // The block around a component that shows nothing would still take the room of a gap.
@@ -437,6 +464,5 @@ if (mapId) {
   openBlocks();
   setColors(root);
   root.replaceChildren(make('div', { class: 'card nothing', role: 'status' }, words.loading));
-  if (NUMBER.test(mapId)) repeat(2000, load);
-  else showNothing(fill(words.missing, { id: mapId }));
+  if (NUMBER.test(mapId)) repeat(2000, load); else showMissing();
 } else hideBlock();
