@@ -92,10 +92,9 @@ class OpenMap:
 
         A name and a version leave the position as it is; a version is nobody's.
         """
+        table = BitMapState
         query = (
-            select(
-                BitMapState.revision, BitMapState.client, BitMapState.is_step, BitMapState.position
-            )
+            select(table.revision, table.client, table.is_step, table.position)
             .where(BitMapState.map_id == self._row.id, BitMapState.revision >= seen)
             .order_by(BitMapState.revision)
         )
@@ -111,16 +110,15 @@ class OpenMap:
 
     def list_contents(self, seen: int) -> dict[int, dict[str, Any]]:
         """Return the content of every kept revision from `seen` on."""
-        query = select(BitMapState.revision, BitMapState.content).where(
-            BitMapState.map_id == self._row.id, BitMapState.revision >= seen
-        )
+        where = (BitMapState.map_id == self._row.id, BitMapState.revision >= seen)
+        query = select(BitMapState.revision, BitMapState.content).where(*where)
         return {row.revision: row.content for row in self._session.execute(query)}
 
     def has_edits_of(self, client: str) -> bool:
         """Whether an edit of this client is among the kept states."""
-        query = select(BitMapState.revision).where(
-            BitMapState.map_id == self._row.id, BitMapState.client == client, BitMapState.is_step
-        )
+        table = BitMapState
+        where = (table.map_id == self._row.id, table.client == client, table.is_step)
+        query = select(table.revision).where(*where)
         return self._session.scalars(query.limit(1)).first() is not None
 
     def count_done(self, session: str, *, first: int, count: int) -> int:
@@ -299,9 +297,8 @@ def delete_map(database: Database, map_id: int) -> None:
         MapNotFound: When there is none with this id.
     """
     with database.writing() as session:
-        removed = session.execute(
-            delete(BitMap).where(BitMap.id == map_id).returning(BitMap.id)
-        ).first()
+        gone = delete(BitMap).where(BitMap.id == map_id).returning(BitMap.id)
+        removed = session.execute(gone).first()
         if removed is None:
             raise MapNotFound(f"there is no bit map {map_id}")
 
