@@ -102,6 +102,8 @@ def _describe_loss(found: SolvedMap) -> Iterator[str]:
     maps = "map" if told.corrected_by == 1 else "maps"
     learned = f", corrected by {told.corrected_by} measured {maps}" if told.corrected_by else ""
     yield f"predicted loss: {told.value:.4g}{span} {found.table.metric}{learned}"
+    if told.obstacle:
+        yield told.obstacle
     yield f"the best map of this size loses at most {told.gap:.2g} less"
     if told.next_gain is None:
         yield "more room would save nothing"

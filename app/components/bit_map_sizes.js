@@ -179,7 +179,9 @@ function buildChecks(context) {
   async function verify() {
     const news = await holding(button, () => context.ask('/verify', {}, refusal));
     if (!news) return;
-    const sentence = fill(told.queued, { id: news.run });
+    const check = context.queue.truth().checks.find((each) => each.run === news.run);
+    const isMeasured = check !== undefined && check.state === 'succeeded';
+    const sentence = fill(isMeasured ? told.known : told.queued, { id: news.run });
     said.hidden = false;
     said.replaceChildren(make('a', { href: '/run?id=' + news.run }, sentence));
     context.say(sentence);
@@ -194,6 +196,12 @@ function buildChecks(context) {
       isInside ? told.inside : told.outside);
   }
 
+  function tellTexts(check) {
+    return check.scored_on ? fill(told.texts, {
+      scored: check.scored_on, measured: check.measured_on,
+    }) : null;
+  }
+
   function makeRow(check) {
     const { revision } = context.queue.truth();
     return make('tr', {},
@@ -205,9 +213,9 @@ function buildChecks(context) {
       make('td', { class: 'number' }, writeEffective(check.effective_bits)),
       make('td', { class: 'number' }, writeFigure(check.predicted), check.low === null ? null
         : make('span', { class: 'note' }, writeFigure(check.low) + ' – ' + writeFigure(check.high))),
-      make('td', { class: 'number' }, writeFigure(check.measured),
+      make('td', { class: 'number', title: tellTexts(check) }, writeFigure(check.measured),
         check.measured_error ? make('span', { class: 'note' }, '± ' + writeFigure(check.measured_error))
-          : null, judge(check)),
+          : null, judge(check), check.note ? make('span', { class: 'note' }, check.note) : null),
       make('td', { class: 'number' }, writeFigure(check.perplexity)));
   }
 

@@ -190,6 +190,8 @@ CHECKS: Final[dict[str, str]] = {
     "outside": "outside the interval",
     "present": "this map",
     "queued": "Queued as run {id}.",
+    "known": "Measured already, as run {id}.",
+    "texts": "Scored on {scored}; measured on {measured}.",
 }
 
 LAUNCH: Final[dict[str, str]] = {

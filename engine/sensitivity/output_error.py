@@ -81,6 +81,7 @@ def score_outputs(
             sums.add(name, scores)
             done += 1
             progress(done, len(names))
+        del moments  # before those of the next block are made
 
 
 @dataclass(frozen=True)
