@@ -1,10 +1,12 @@
-// Every bit map, and a form that makes a new one from scores, from a run's widths or from a model.
+// The bit maps, page by page from the one changed last, and a form that makes a new one from scores,
+// from a run's widths or from a model.
 // Sets data-loads, which tests wait on. Shows nothing where the address names a map.
 const words = props.words;
 const root = element.querySelector('.bit-map-list');
 const asked = new URLSearchParams(location.search);
 const ADDRESS = '/api/v1/bit-maps';
 let loads = 0;
+let numPages = 1;
 let scored = [];
 let finished = [];
 let isFirst = true;
@@ -12,11 +14,13 @@ let isFirst = true;
 const problem = make('div', { class: 'problem', role: 'alert', hidden: true });
 const nothing = make('div', { class: 'box nothing', role: 'status' }, words.loading);
 const body = make('tbody');
+const moreButton = make('button', { class: 'bd-button', type: 'button', click: showMore }, words.more);
+const more = make('div', { class: 'more', hidden: true }, moreButton);
 const list = make('div', { class: 'box maps', hidden: true }, make('div', { class: 'scroll' },
   make('table', {}, make('caption', { class: 'visually-hidden' }, words.maps),
     make('thead', {}, make('tr', {}, ...['map', 'model', 'changed'].map((name) =>
       make('th', { scope: 'col' }, words[name])),
-    make('th', { scope: 'col' }, make('span', { class: 'visually-hidden' }, words.actions)))), body)));
+    make('th', { scope: 'col' }, make('span', { class: 'visually-hidden' }, words.actions)))), body)), more);
 
 // --- form
 const sensitivity = make('select', { class: 'field wide', name: 'sensitivity' });
@@ -134,16 +138,46 @@ function fillRuns(select, note, runs) {
 
 async function refresh() {
   try {
-    const replies = await Promise.all([fetch(ADDRESS), fetch('/api/v1/runs?limit=200')]);
-    const [found, runs] = await Promise.all(replies.map((reply) => reply.json()));
-    if (!replies.every((reply) => reply.ok)) { showProblem(pluck(found) || pluck(runs)); return; }
+    const [found, runs] = await Promise.all([askPages(), ask('/api/v1/runs?limit=200')]);
+    const refused = found.refusal || runs.refusal;
+    if (refused) { showProblem(refused); return; }
     if (problem.dataset.kind === 'offline') showProblem('');
     problem.dataset.kind = '';
+    more.hidden = found.next_before_id === null;
     show(found.maps, runs.runs);
   } catch (error) {
     problem.dataset.kind = 'offline';
     showProblem(words.offline);
   }
+}
+
+async function ask(address) {
+  const reply = await fetch(address);
+  const news = await reply.json();
+  return reply.ok ? news : { refusal: pluck(news) };
+}
+
+// All pages that are open, anew: a map that was changed meanwhile stands first now. One that two pages
+// have, because it was changed between them, stands where it was found first.
+async function askPages() {
+  const maps = new Map();
+  let next = null;
+  for (let page = 0; page < numPages; page += 1) {
+    const news = await ask(next === null ? ADDRESS : ADDRESS + '?before_id=' + next);
+    if (news.refusal) return news;
+    for (const map of news.maps) if (!maps.has(map.id)) maps.set(map.id, map);
+    next = news.next_before_id;
+    if (next === null) break;
+  }
+  return { maps: [...maps.values()], next_before_id: next };
+}
+
+async function showMore() {
+  if (moreButton.getAttribute('aria-disabled') === 'true') return;
+  moreButton.setAttribute('aria-disabled', 'true');
+  numPages += 1;
+  await refresh();
+  moreButton.removeAttribute('aria-disabled');
 }
 
 function show(maps, runs) {

@@ -15,6 +15,7 @@ LIST: Final[dict[str, str]] = {
     ),
     "measure": "Measure sensitivity",
     "maps": "Bit maps",
+    "more": "Show more maps",
     "map": "Map",
     "model": "Model",
     "bits": "Effective bits",

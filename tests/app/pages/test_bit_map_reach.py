@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from engine.events import SensitivityScored
 from tasks import submit
@@ -240,6 +240,34 @@ def test_a_runs_map_is_made_with_scores_and_whole_scores_stand_first(
     page.get_by_role("button", name="Create the map").click()
     expect(page.locator(".bit-map")).to_have_attribute("data-ready", "true")
     expect(page.get_by_role("slider")).to_have_count(1)
+
+
+def test_maps_beyond_the_first_page_are_shown_when_asked_for(page: Page, site: StoredSite) -> None:
+    """The list has every map, page by page, and keeps what was opened when it asks again."""
+    made = {site.make_map() for _ in range(5)}
+
+    def shorten(route: Route) -> None:
+        url = route.request.url
+        route.continue_(url=url + ("&" if "?" in url else "?") + "limit=2")
+
+    page.route(re.compile(r"/api/v1/bit-maps(\?.*)?$"), shorten)
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{site.address}/layers")
+    rows = page.locator(".maps tbody tr")
+    more = page.get_by_role("button", name="Show more maps")
+    expect(rows).to_have_count(2)
+    more.click()
+    expect(rows).to_have_count(4)
+    page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(".bit-map-list")).to_have_attribute("data-loads", re.compile("[3-9]"))
+    expect(rows).to_have_count(4)
+    while more.is_visible():
+        before = rows.count()
+        more.click()
+        expect(rows.nth(before)).to_be_visible()
+    shown = rows.evaluate_all("rows => rows.map((row) => Number(row.dataset.map))")
+    assert made <= set(shown)
+    assert len(shown) == len(set(shown))
 
 
 def _save_version(site: StoredSite, map_id: int, name: str) -> None:
