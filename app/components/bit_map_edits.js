@@ -158,8 +158,9 @@ function openQueue(view, address, hooks) {
     await attempt();
   }
 
-  // Only a reply settles a request. Without one, or while what stands before the server answers for
-  // it, the request is sent again; one that the server itself fails at is given up after a while.
+  // Only a whole reply settles a request. Without one, or while what stands before the server answers
+  // for it, the request is sent again, and so it is where only the end of a success was lost: what was
+  // done is not done twice. One that the server itself fails at is given up after a while.
   async function attempt() {
     const request = inFlight;
     let reply = null;
@@ -171,9 +172,9 @@ function openQueue(view, address, hooks) {
       news = null;
     }
     if (isGone || inFlight !== request) return;
-    const hasFailed = reply && (reply.status === 500 || (reply.ok && !news));
+    const hasFailed = reply && reply.status === 500;
     if (hasFailed) request.errors += 1;
-    if (hasFailed ? request.errors < MOST_ERRORS : isAbsent(reply)) {
+    if (hasFailed ? request.errors < MOST_ERRORS : isAbsent(reply) || (reply.ok && !news)) {
       isAway = !hasFailed;
       tryLater();
       return;
@@ -189,8 +190,8 @@ function openQueue(view, address, hooks) {
     inFlight = null;
     if (reply.status === 404) { end(); return; }
     try {
-      if (reply.ok && news) take(news, request);
-      else if (reply.status >= 500 || reply.ok) hooks.refused(tellGivenUp(news));
+      if (reply.ok) take(news, request);
+      else if (reply.status >= 500) hooks.refused(tellGivenUp(news));
       else hooks.refused(explain(news) || tellGivenUp(news));
       hooks.changed();
     } finally {

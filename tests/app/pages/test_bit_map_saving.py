@@ -91,6 +91,30 @@ def test_what_the_server_fails_at_holds_up_nothing_else(rough: Page, site: Site)
     expect(find_cell(rough, 0, 0)).to_have_text("4")
 
 
+def test_a_success_whose_end_was_lost_is_no_failure(rough: Page, site: Site) -> None:
+    """Done, but answered in part only: the page asks until it has the answer, and gives up nothing."""
+    map_id = site.make_map()
+    open_map(rough, site, map_id)
+    cut: list[int] = []
+
+    def shorten(route: Route) -> None:
+        if len(cut) == 5:
+            route.continue_()
+            return
+        reply = route.fetch()
+        cut.append(reply.status)
+        route.fulfill(response=reply, body=reply.text()[:20])
+
+    rough.route(EDITS, shorten)
+    find_cell(rough, 0, 0).click()
+    expect(rough.locator(".bit-map")).to_have_attribute("data-revision", "2")
+    wait_until_saved(rough)
+    assert cut == [200] * 5
+    expect(rough.locator(".notice")).to_be_hidden()
+    expect(find_cell(rough, 0, 0)).to_have_text("6")
+    assert site.read_state(map_id)["revision"] == 2
+
+
 def test_leaving_while_one_change_is_on_its_way_keeps_the_newest(rough: Page, site: Site) -> None:
     """A request that arrives after the page handed over the rest takes nothing back."""
     map_id = site.make_map()
