@@ -40,5 +40,6 @@ def describe_json(found: SolvedMap) -> dict[str, Any]:
             "gap": told.gap,
             "next_gain": told.next_gain,
             "next_layers": list(solution.best_next),
+            "note": told.obstacle,
         },
     }

@@ -50,9 +50,9 @@ class ExpectedReply(Reply):
     """What a map is expected to lose against the start, with its 95 % interval.
 
     `sum` is that of its layers' losses, `value` the same corrected by `corrected_by` measured maps;
-    the interval is null where nothing is known of how sums are off. `gap` is how much less the best
-    map of this size may lose at most, `next_gain` what the next MiB would save, both corrected as
-    `value` is.
+    the interval is null where the sum is no loss, and where measured maps can teach nothing, which
+    `note` then says why. `gap` is how much less the best map of this size may lose at most,
+    `next_gain` what the next MiB would save, both corrected as `value` is.
     """
 
     metric: str
@@ -64,6 +64,7 @@ class ExpectedReply(Reply):
     gap: float
     next_gain: float | None
     next_layers: list[str]
+    note: str
 
 
 class SolvedReply(Reply):
