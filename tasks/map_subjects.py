@@ -82,11 +82,11 @@ def tell_apart(scored: SensitivitySpec, subject: RunSpec) -> str:
         what = "the adapters of" if has_adapters else "what was trained in"
         without = "them" if has_adapters else "it"
         return (
-            f"Scored with {what} run {scored.parent}; this map measures the model without {without}"
+            f"Scored with {what} run {scored.parent}; bit maps measure the model without {without}"
         )
     if fills_adapters(scored):
         start = scored.initialization.method
-        return f"Scored with adapters filled by {start}; this map measures the model without them"
+        return f"Scored with adapters filled by {start}; bit maps measure the model without them"
     found = find_difference(scored, subject)
     if found is None:
         return ""

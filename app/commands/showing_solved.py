@@ -17,9 +17,12 @@ from tasks.solving import SolvedMap
 
 SHOWN_LAYERS = 3
 PARTS: Mapping[str, str] = MappingProxyType(
-    {"model": "source", "quantizer": "grid", "initialization": "method"}
+    {"model": "source", "quantizer": "grid", "adapter": "kind", "initialization": "method"}
 )
-"""What a run needs to round as the scores did, and the field that names its kind."""
+"""What a run needs to round as the scores did, and the field that names its kind.
+
+Adapters are there only where something fills them before any training.
+"""
 MAPPED = ("bits", "mixing", "layer_bits")
 """Fields of a quantizer that the map replaces."""
 
@@ -39,7 +42,8 @@ def describe_solved(found: SolvedMap) -> tuple[str, ...]:
 def tell_use(found: SolvedMap, path: Path) -> tuple[str, ...]:
     """Return how to use a map that was written to a file: a sentence, and a command for a shell.
 
-    The command rounds as the scores did; of a training run's layers, it measures the map there.
+    The command rounds as the scores did, with adapters where those were filled; of a training
+    run's layers, it measures the map there.
     """
     file = shlex.quote(str(path))
     spec = found.table.spec
@@ -62,11 +66,11 @@ def _list_fields(spec: SensitivitySpec) -> Iterator[str]:
     for part, tag in PARTS.items():
         values = getattr(spec, part).model_dump(mode="json")
         named = getattr(spec, part).model_dump(mode="json", exclude_defaults=True)
+        is_usual = values[tag] == usual[part][tag]
         for name, value in values.items():
             if name in MAPPED and part == "quantizer":
                 continue
-            is_other = name in named and value != usual[part].get(name)
-            if is_other or (name == tag and value != usual[part][name]):
+            if value != usual[part][name] if is_usual else name == tag or name in named:
                 yield f"{part}.{name}={_write_yaml(value)}"
     if spec.seed != usual["seed"]:
         yield f"seed={spec.seed}"

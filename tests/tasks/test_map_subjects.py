@@ -96,7 +96,7 @@ def test_adapters_filled_before_training_are_told() -> None:
     subject = build_subject(Settings(data_folder=Path("unused")), spec, spec)
     assert subject.initialization.method == "round-to-nearest"
     assert tell_apart(spec, subject) == (
-        "Scored with adapters filled by loftq; this map measures the model without them"
+        "Scored with adapters filled by loftq; bit maps measure the model without them"
     )
 
 

@@ -7,11 +7,17 @@ import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 
+from app.commands.showing_solved import tell_use
+from engine.specs import resolve
+from engine.specs.resolve import resolve_sensitivity
 from tasks.settings import Settings
+from tasks.solving import SolvedMap
 from tasks.store.runs import get_run
 from tasks.submit import Desk, open_desk
 from tests.app.commands.conftest import Bitdial
@@ -104,6 +110,47 @@ def test_the_command_that_is_told_rounds_as_the_scores_did(
     assert rounded["inputs"]["bits"] == 8
 
 
+PARALLEL = {"kind": "lora", "r": 5, "placement": "parallel"}
+COMMANDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"adapter": PARALLEL, "initialization": {"method": "loftq", "variant": "svd-first"}},
+    {"adapter": PARALLEL, "initialization": {"method": "data-aware", "compensation": False}},
+    {"adapter": PARALLEL, "initialization": {"method": "adapter-folder", "path": "a b"}},
+    {"quantizer": {"grid": "normal-float", "group_size": 128}, "seed": 3},
+    {"quantizer": {"grid": "loftq-uniform", "group_size": 32, "exclude": []}},
+    {"model": {"source": "org/name", "dtype": "bfloat16"}},
+)
+
+
+@pytest.mark.parametrize("asked", COMMANDS, ids=str)
+def test_every_command_that_is_told_is_accepted(asked: dict[str, Any], tmp_path: Path) -> None:
+    """It resolves to what was scored, adapters that were filled before any training included."""
+    scored = resolve_sensitivity(asked)
+    found = SimpleNamespace(table=SimpleNamespace(spec=scored))
+    command = shlex.split(tell_use(cast(SolvedMap, found), tmp_path / "map.yaml")[-1])
+    assert command[:2] == ["bitdial", "run"]
+    spec = resolve({}, command[4:]).spec
+    for part in ("model", "quantizer", "adapter", "initialization", "seed"):
+        assert getattr(spec, part) == getattr(scored, part)
+
+
+def test_a_map_of_filled_adapters_is_run_with_them(
+    bitdial: Bitdial, desk: Desk, tmp_path: Path
+) -> None:
+    """The command for a shell is taken, map and all, and what is said goes with it."""
+    asked = {"adapter": PARALLEL, "initialization": {"method": "loftq"}}
+    own = [each for each in score() if each.bits == 4]  # LoftQ makes no weights for others
+    run_id = make_scored(desk, own, widths=[4], **asked)
+    words = ("--sensitivity", str(run_id), "--budget", "5", "-o", str(tmp_path / "map.yaml"))
+    lines = bitdial("solve", *words).out.splitlines()
+    assert "Scored with adapters filled by loftq; bit maps measure the model without them." in lines
+    told = bitdial("solve", *words[:-2], "--json").json["prediction"]
+    assert (told["low"], told["high"]) == (None, None)
+    assert told["note"] in lines
+    answer = bitdial(*shlex.split(lines[-1])[1:], "--dry-run", "--json")
+    assert (answer.code, answer.json["spec"]["adapter"]["r"]) == (0, 5)
+
+
 def test_a_map_of_a_training_run_is_for_that_run(
     bitdial: Bitdial, desk: Desk, tmp_path: Path
 ) -> None:
@@ -129,6 +176,7 @@ def test_a_budget_is_answered_as_json(bitdial: Bitdial, run_id: str) -> None:
     assert told["ledger"]["effective_bits"] <= 4
     found = told["prediction"]
     assert found["low"] < found["value"] < found["high"]
+    assert found["note"] == ""
     losses = {(each.unit, each.bits): each.value for each in score()}
     summed = sum(losses[layer] for layer in told["widths"].items())
     assert found["sum"] == pytest.approx(summed)
