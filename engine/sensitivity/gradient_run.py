@@ -117,7 +117,10 @@ class _State:
     least: float = 0.0
 
     def find(self, fisher: Fisher, listener: Listener) -> None:
-        """Go on from the file where it is there, whole, and of the same text, model and device."""
+        """Go on from the file where it is there, whole, and of the same text, model and device.
+
+        One that is whole and of the same text but does not fit is told in the log.
+        """
         if not self.text.path.is_file():
             return
         try:
@@ -127,7 +130,7 @@ class _State:
         except CheckpointError:
             return  # cut off by a crash: begin anew
         except (RuntimeError, ValueError) as error:
-            told = f"the run begins anew: what it had saved does not fit this device ({error})"
+            told = f"the run begins anew: what it had saved does not fit this run ({error})"
             listener(Logged("warning", told))
         if fisher.done:
             listener(Logged("info", f"going on after {fisher.done} windows"))

@@ -76,7 +76,7 @@ class Inside:
     ) -> list[tuple[nn.Module, Callable[..., Any]]]:
         """Return the parts that ended before any switched layer began, with forwards of theirs.
 
-        None where a switched layer was not run in that batch, or any part twice.
+        Empty where a switched layer was not run in that batch, or any part twice.
         """
         if not switched or batch >= len(self._outputs):
             return []

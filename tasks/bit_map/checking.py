@@ -28,10 +28,11 @@ MAX_NAME = 120
 def verify(desk: Desk, map_id: int) -> int:
     """Queue the measurement of a map as it stands, and keep what is predicted of it.
 
-    While the same widths are being measured, and once they have been, nothing more is queued.
+    While the same widths are being measured, and once they have been, nothing more is queued; a run
+    that succeeded without a finite number has not measured them.
 
     Returns:
-        The number of the run; of one that has succeeded where there is one.
+        The number of the run; of one that is under way or has measured them where there is one.
 
     Raises:
         MapNotFound: When there is no such map.

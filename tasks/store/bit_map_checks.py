@@ -6,8 +6,9 @@ ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from math import isfinite
 from typing import Any, cast
 
 from sqlalchemy import Select, select
@@ -27,7 +28,7 @@ TEXT = "perplexity/"
 PERPLEXITY = "perplexity"
 NEWS_SECONDS = 30
 STANDING = ("queued", "running", "succeeded")
-"""States of a run in which its map need not be measured again."""
+"""States of a run in which its map need not be measured again; see `_has_measured`."""
 _OWN = tuple(each.name for each in fields(NewCheck))
 
 
@@ -43,6 +44,8 @@ def queue_check(
     database: Database, map_id: int, new: NewCheck, run: NewRun, *, baseline: NewRun | None
 ) -> Queued:
     """Queue the run that measures a map, unless one measures the same widths or has done so.
+
+    One that ended without a finite number has not.
 
     One transaction: asked several times at once, one run is queued, and none for a map that is
     deleted meanwhile.
@@ -111,7 +114,7 @@ def list_measured(
 
 def _find_standing(session: Session, map_id: int, content_hash: str) -> int | None:
     query = (
-        select(BitMapCheck.run_id)
+        select(BitMapCheck.run_id, BitMapCheck.metric, Run.state)
         .join(Run, Run.id == BitMapCheck.run_id)
         .where(
             BitMapCheck.map_id == map_id,
@@ -120,7 +123,17 @@ def _find_standing(session: Session, map_id: int, content_hash: str) -> int | No
         )
         .order_by(BitMapCheck.run_id.desc())
     )
-    return session.scalars(query.limit(1)).first()
+    rows = session.execute(query).all()
+    scores = _read_scores(session, [run_id for run_id, *_ in rows])
+    for run_id, metric, state in rows:
+        if state != "succeeded" or _has_measured(scores.get(run_id, {}), metric):
+            return run_id
+    return None
+
+
+def _has_measured(scores: Mapping[str, tuple[float, float | None]], metric: str | None) -> bool:
+    """Whether a run has a number of what was predicted, or a perplexity."""
+    return any(name in scores and isfinite(scores[name][0]) for name in (metric, PERPLEXITY))
 
 
 def _select_checks() -> Select[BitMapCheck, str, str, dict[str, Any]]:

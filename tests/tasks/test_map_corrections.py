@@ -158,6 +158,25 @@ def test_a_failed_measurement_is_asked_again(desk: Desk, run_id: int) -> None:
     assert verify(desk, map_id) != failed
 
 
+@pytest.mark.parametrize(
+    ("measured", "stands"),
+    [
+        ({}, False),
+        ({"kl_divergence": math.nan, "perplexity": math.inf}, False),
+        ({"kl_divergence": math.nan, "perplexity": 30.0}, True),
+        ({"kl_divergence": 0.3}, True),
+    ],
+)
+def test_a_measurement_without_a_number_is_asked_again(
+    desk: Desk, run_id: int, measured: dict[str, float], stands: bool
+) -> None:
+    """A run that succeeded stands where it tells what was predicted, or a perplexity."""
+    map_id = open_scored(desk, run_id)
+    first = verify(desk, map_id)
+    measure(desk, first, **measured)
+    assert (verify(desk, map_id) == first) is stands
+
+
 def test_a_map_of_another_setting_teaches_nothing(desk: Desk, model: str, run_id: int) -> None:
     """Of other inputs or another text the measured loss is another one."""
     clean = open_scored(desk, run_id)
@@ -215,7 +234,7 @@ def test_scores_with_adapters_are_not_those_of_the_model(desk: Desk) -> None:
     layers = list_layers(30)
     run_id = make_scored(desk, score(layers), parent=trained, widths=list(WIDTHS))
     map_id = open_scored(desk, run_id)
-    said = f"Scored with the adapters of run {trained}; this map measures the model without them."
+    said = f"Scored with the adapters of run {trained}; bit maps measure the model without them."
     found = predict(desk, map_id)
     assert (found.note, found.low, found.high) == (said, None, None)
     measured = verify(desk, map_id)

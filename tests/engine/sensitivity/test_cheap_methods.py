@@ -316,6 +316,24 @@ def test_a_state_of_another_kind_of_device_is_not_used(tmp_path: Path) -> None:
     assert "begins anew" in told
 
 
+def test_a_state_of_other_layers_is_not_used(tmp_path: Path) -> None:
+    """Where it is of fewer layers the log says that it does not fit, and the run begins anew."""
+    text = gradient_text(tmp_path, 3)
+    expected, again = Heard(), Heard()
+    run_gradient(scored(widths=WIDTHS)[0], gradient_text(tmp_path / "else", 3), expected)
+    model, _, _ = scored(widths=WIDTHS)
+    begun = fisher.Fisher(model.split, model.find_users(), text.windows, seed=text.seed)
+    with held(model.start.layers, torch.float32), pytest.raises(Cancelled):
+        begun.run(_stop)
+    fewer = {"sums": begun.state()["sums"][1:].clone()}
+    metadata = {"format": gradient_run.FORMAT, "key": text.key}
+    write_tensors(text.path, begun.state() | fewer, metadata)
+    run_gradient(scored(widths=WIDTHS)[0], text, again)
+    assert values(again) == values(expected)
+    (told,) = [event.message for event in again.events if isinstance(event, Logged)]
+    assert "what it had saved does not fit this run" in told
+
+
 def _stop(done: int) -> None:
     raise Cancelled
 
