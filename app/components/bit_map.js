@@ -144,7 +144,8 @@ function ready(view) {
   }
 
   // --- asking for what is no edit; the answer, or null after saying why there is none, in the card
-  // that asked where it has a place for it
+  // that asked where it has a place for it. Success takes back what that card said before, and
+  // nothing that was said of something else.
   async function ask(path, body, refusal = null) {
     const say = refusal ? (sentence) => tellIn(refusal, sentence) : warn;
     try {
@@ -152,7 +153,10 @@ function ready(view) {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
       });
       const news = await reply.json();
-      if (reply.ok) { say(''); return news; }
+      if (reply.ok) {
+        if (refusal) say('');
+        return news;
+      }
       if (reply.status === 404) context.queue.poll();
       say(explain(news));
     } catch (error) {

@@ -115,6 +115,25 @@ def test_a_success_whose_end_was_lost_is_no_failure(rough: Page, site: Site) -> 
     assert site.read_state(map_id)["revision"] == 2
 
 
+def test_what_was_refused_stays_when_something_else_goes_well(rough: Page, site: Site) -> None:
+    """A version kept and a run queued say nothing against a change that was refused before."""
+    map_id = site.make_map()
+    open_map(rough, site, map_id)
+    problems = [{"field": "edits.0", "message": "is not to be"}]
+    rough.route(
+        EDITS,
+        lambda route: route.fulfill(status=422, json={"message": "refused", "problems": problems}),
+    )
+    find_cell(rough, 0, 0).click()
+    notice = rough.locator(".notice")
+    expect(notice).to_contain_text("is not to be")
+    with rough.expect_response(re.compile("/state$")):
+        rough.get_by_role("button", name="Verify").click()
+    expect(rough.locator(".checks [role=status]")).to_be_visible()
+    wait_until_saved(rough)
+    expect(notice).to_contain_text("is not to be")
+
+
 def test_leaving_while_one_change_is_on_its_way_keeps_the_newest(rough: Page, site: Site) -> None:
     """A request that arrives after the page handed over the rest takes nothing back."""
     map_id = site.make_map()
