@@ -196,10 +196,11 @@ def _refuse_needed(session: Session, run_id: int) -> None:
 
 def _refuse_orphan(session: Session, run_id: int) -> None:
     run = session.get(Run, run_id)
-    parent = None if run is None else run.spec.get("parent")
-    if run is not None and parent is not None and run.parent_id is None:
+    if run is None or run.kind == "experiment" or run.parent_id is not None:
+        return
+    if run.kind != "sensitivity" or run.spec.get("parent") is not None:
         raise WrongState(
-            f"run {run_id} builds on run {parent}, which was deleted; "
+            f"run {run_id} builds on run {run.spec.get('parent')}, which was deleted; "
             "it cannot be carried out again"
         )
 
