@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.events import Listener
+from engine.events import Listener, Logged
 from engine.models.naming import split_name
 from engine.sensitivity.fisher import Modules, Score
 from engine.sensitivity.prefix import Prefix
@@ -53,7 +53,7 @@ def score_outputs(
         model: The model, which stands at 16 bits.
         batches: (B, T) int64 each, on the model's device.
         widths: That its layers know.
-        listener: Told of scores.
+        listener: Told of scores, and why blocks are not gone through one by one where so.
         progress: Told of layers done and in all.
 
     Raises:
@@ -64,7 +64,7 @@ def score_outputs(
     sums = UnitSums(model.units, METRIC, num_windows, listener)
     rounding, users, done = Rounding(), model.find_users(), 0
     prefix = Prefix(model.root, model.split, model.start.layers)
-    for stage in _list_stages(model, prefix, batches):
+    for stage in _list_stages(model, prefix, batches, listener):
         moments = _observe(model, prefix, stage, batches, users=users)
         for name in stage.names:
             layer = model.start.layers[name]
@@ -98,10 +98,19 @@ class _Stage:
     last: int | None
 
 
-def _list_stages(model: ScoredModel, prefix: Prefix, batches: Sequence[Tensor]) -> list[_Stage]:
-    """Return a stage for each block and one for what is outside; one for all where need be."""
+def _list_stages(
+    model: ScoredModel, prefix: Prefix, batches: Sequence[Tensor], listener: Listener
+) -> list[_Stage]:
+    """Return a stage for each block and one for what is outside.
+
+    One for all where blocks cannot be run one by one; the log says why.
+    """
     blocks = {name: split_name(name).block for name in model.names}
-    if prefix.find_obstacle(batches):
+    reason = prefix.find_obstacle(batches)
+    if reason:
+        if len(set(blocks.values())) > 1:
+            told = f"Second moments of all blocks are in memory at once: {reason}."
+            listener(Logged("warning", told))
         return [_Stage(model.names, 0, None)]
     stages = [
         _Stage(names, block, block)

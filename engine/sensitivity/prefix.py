@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.device import free_memory_bytes
+from engine.device import free_memory_bytes, is_out_of_memory
 from engine.layers.head import SplitModel
 from engine.models.naming import split_name
 from engine.sensitivity.inside import HandBack, Inside
@@ -28,6 +28,9 @@ FREE_SHARE = 0.25
 """Of the free memory, for what is kept."""
 WITHIN = 1e-5
 """How far, relative to the largest, hidden states may be off from those of the whole body."""
+SHARED = "the model's blocks share more than what one hands to the next"
+MAX_TOLD = 200
+"""Characters of an error in the log."""
 
 
 class Prefix:
@@ -120,6 +123,10 @@ class Prefix:
 
         Args:
             batches: All (B, T) tokens, on the model's device.
+
+        Raises:
+            torch.OutOfMemoryError: When trying it takes more memory than a GPU has; of this machine
+                a MemoryError or the RuntimeError of torch. Nothing is kept then.
         """
         if len(self.blocks) < 2:
             return "the model's blocks do not stand in one list"
@@ -131,28 +138,30 @@ class Prefix:
                 f"what a block puts out takes {size / MIB:,.0f} MiB, more than a quarter of the "
                 f"{free / MIB:,.0f} MiB that are free; fewer or shorter windows would fit"
             )
-        if not self._is_faithful(batches[0]):
-            return "the model's blocks share more than what one hands to the next"
-        return ""
+        return self._find_difference(batches[0])
 
     @torch.no_grad()
-    def _is_faithful(self, tokens: Tensor) -> bool:
-        """Whether the body, run from its middle and from its last block, gives what it gives whole.
+    def _find_difference(self, tokens: Tensor) -> str:
+        """Say how the body, run from its middle and its last block, is not what it is whole.
 
-        It does not in families whose last blocks reuse keys of earlier ones: what these left beside
-        their output is missed, as a wrong result or, where it is looked up, as an error.
+        So it is in families whose last blocks reuse keys of earlier ones: what these left beside
+        their output is missed, as a wrong result or, where it is looked up, as an error. Any other
+        error of a block looks the same, so it is told; one of memory is raised.
         """
         whole = self._split.hidden(tokens).float()
         most = WITHIN * whole.abs().max()
         try:
             for place in sorted({len(self.blocks) // 2, len(self.blocks) - 1}):
                 if not (whole - self._run_from(place, tokens)).abs().max() <= most:
-                    return False
-        except Exception:  # noqa: BLE001 - of the model's own code, which may raise anything
-            return False
+                    return SHARED
+        except Exception as error:  # of the model's own code, which may raise anything
+            if is_out_of_memory(error):
+                raise
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_TOLD]
+            return f"run from a later block the model fails, as where {SHARED} ({told})"
         finally:
             self.forget()
-        return True
+        return ""
 
     def _run_from(self, place: int, tokens: Tensor) -> Tensor:
         """Return what the body gives from a block on, of which the last layer is switched."""

@@ -283,6 +283,49 @@ def test_keys_of_earlier_blocks_are_found_out() -> None:
     assert "share more" in told
 
 
+def test_an_error_of_a_block_is_told() -> None:
+    """It need not be shared keys that a trial fails on: the log names the error and its words."""
+    model, text, spec = scored(widths=(2,))
+    expected = run(model, text, spec, reuse=False).scores
+    fail_alone(model, TypeError("no such\nargument"))
+    heard = run(model, text, spec)
+    assert heard.scores == expected
+    (told,) = [event.message for event in heard.events if isinstance(event, Logged)]
+    assert told.endswith("(TypeError: no such argument).")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("full"),
+        MemoryError("full"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: full"),
+    ],
+)
+def test_too_little_memory_is_raised(error: Exception) -> None:
+    """A trial that runs out of memory says nothing of the blocks, and leaves nothing kept."""
+    model, text, _ = scored()
+    found = Prefix(model.root, model.split, model.start.layers)
+    fail_alone(model, error)
+    with pytest.raises(type(error), match="full"):
+        found.find_obstacle([text.windows])
+    assert found.place == 0
+
+
+def fail_alone(model: ScoredModel, error: Exception) -> None:
+    """Let the last block fail where the first is not run before it."""
+    first, *_, last = Prefix(model.root, model.split, model.start.layers).blocks
+    ran: list[int] = []
+    model.split.body.register_forward_pre_hook(lambda *_: ran.clear())
+    first.mlp.register_forward_hook(lambda *_: ran.append(1))  # type: ignore[operator, union-attr]
+
+    def fail(*_: Any) -> None:
+        if not ran:
+            raise error
+
+    last.register_forward_pre_hook(fail)
+
+
 @pytest.mark.parametrize(("kind", "counted"), [("up_proj", 6), ("down_proj", 7)])
 def test_only_what_comes_after_a_switch_is_computed(kind: str, counted: int) -> None:
     """The first block is computed to look inside, for its own units and to move on, no more.

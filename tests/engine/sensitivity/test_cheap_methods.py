@@ -103,6 +103,8 @@ def test_output_errors_are_those_of_the_layers(
             assert score.standard_error is not None
             assert 0 <= score.standard_error < score.value
     assert all(not module._forward_hooks for module in model.root.modules())
+    told = [event.message for event in heard.events if isinstance(event, Logged)]
+    assert [each.endswith("at once: no reason.") for each in told] == [True] * (not in_stages)
 
 
 def score_of_outputs(kind: str, **asked: Any) -> Heard:
