@@ -133,7 +133,9 @@ def _find_standing(session: Session, map_id: int, content_hash: str) -> int | No
 
 def _has_measured(scores: Mapping[str, tuple[float, float | None]], metric: str | None) -> bool:
     """Whether a run has a number of what was predicted, or a perplexity."""
-    return any(name in scores and isfinite(scores[name][0]) for name in (metric, PERPLEXITY))
+    return any(
+        isfinite(value) for name, (value, _) in scores.items() if name in (metric, PERPLEXITY)
+    )
 
 
 def _select_checks() -> Select[BitMapCheck, str, str, dict[str, Any]]:
