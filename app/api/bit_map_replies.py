@@ -1,7 +1,8 @@
 """What the API answers about bit maps, as pydantic models.
 
-`BitMapReply` is the whole view, with facts that never change while a map is edited (layers, scores,
-presets); `StateReply` is what every edit answers, with none of these. Layers go by their index in
+`BitMapReply` is the whole view, with facts that no edit changes (layers, scores, presets);
+`StateReply` is what every edit answers, with none of these, and with a word that tells when the
+scores are others. Layers go by their index in
 `BitMapReply.layers`. Sizes are bytes. They are filled in
 `bit_map_views`. Start with `StateReply`.
 """
@@ -97,7 +98,9 @@ class StateReply(Reply):
 
     `bits` has a width for each layer; `pinned`, `least` and `most` name layers by index. `note`
     says what of the last edit was refused, left to another tab's change, or merged with it.
-    `budget` is what these widths were solved for, null where they were set otherwise.
+    `budget` is what these widths were solved for, null where they were set otherwise. `scores` is
+    another word whenever the map's scores are others, such as while they are still coming in; empty
+    where there are none. Ask for the whole view then.
     """
 
     revision: int
@@ -114,6 +117,7 @@ class StateReply(Reply):
     prediction: MapPredictionReply | None
     checks: list[CheckReply]
     versions: list[VersionReply]
+    scores: str
     note: str
 
 

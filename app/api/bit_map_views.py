@@ -50,6 +50,7 @@ def describe_state(view: StateView) -> StateReply:
         prediction=describe_prediction(view.prediction),
         checks=[CheckReply.model_validate(each) for each in view.checks],
         versions=[VersionReply.model_validate(each) for each in view.versions],
+        scores=view.scores,
         note=view.note,
     )
 

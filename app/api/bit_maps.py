@@ -103,7 +103,11 @@ def edit_map(map_id: MapId, values: AskedValues, services: ServicesHere) -> Stat
 
 @router.get("/{map_id}/state", responses=NO_MAP)
 def read_state(map_id: MapId, services: ServicesHere, after: After = None) -> StateReply | None:
-    """Return what edits change; null where there is nothing newer than `after`."""
+    """Return what edits change; null where there is nothing newer than `after`.
+
+    Scores and measurements that ended are told for half a minute: leave `after` out if you asked
+    longer ago.
+    """
     if after is not None and is_known(services.database, map_id, after):
         return None
     return describe_state(view_state(services.desk, map_id))

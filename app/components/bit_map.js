@@ -13,16 +13,16 @@ function ready(view) {
   view.places = new Map(view.layers.map((layer, index) => [layer.name, index]));
   orderColumns(view);
   const address = '/api/v1/bit-maps/' + view.id;
-  const metric = nameMetric(view.sensitivity ? view.sensitivity.metric : '');
   const context = {
     view, address, mode: 'bits', scoreAt: '', compare: null, preview: null,
-    unit: metric.unit, metricName: metric.title, isPicking: false,
+    isPicking: false,
     selection: new Set(), flashing: new Set(),
-    scale: buildScale(view, ''), wholeScale: buildScale(view, ''),
   };
+  useScores(view.state.scores);
   const pageTitle = document.title;
   let stroke = null;
   let flashTimer = null;
+  let isFollowing = false;
   let refusedAt = -Infinity;
   context.joins = findJoins({ view, grid: (context.grid = buildGrid(context)) });
 
@@ -192,8 +192,9 @@ function ready(view) {
       context.scale = buildScale(view, scoreAt.value);
       refresh();
     },
-  }, make('option', { value: '' }, words.at_present),
-  ...listScored(view).map((bits) => make('option', { value: bits }, fill(words.at_bits, { bits }))));
+  });
+  const source = make('p', { class: 'soft small' });
+  const sourceNote = make('p', { class: 'soft small note-line', hidden: true });
   const pattern = make('input', {
     class: 'field pattern', type: 'text', placeholder: words.pattern_example, spellcheck: 'false',
     autocomplete: 'off', 'aria-label': words.pattern_hint, title: words.pattern_hint, input: count,
@@ -306,22 +307,68 @@ function ready(view) {
       },
     });
     context.nameBox = name;
-    const source = view.sensitivity;
-    const scores = source ? [
-      fill(told.scores, {
-        method: source.method, run: '',
-        metric: context.metricName,
-      }).replace(/,\s*$/, ''),
-      source.run ? make('span', {}, ', ', make('a', { href: '/run?id=' + source.run },
-        fill(told.run, { id: source.run }))) : '',
-      source.is_complete ? '' : make('span', { class: 'badge badge-limit', title: source.note },
-        told.partial)] : [told.no_scores];
     return make('div', { class: 'map-heading' },
       make('a', { class: 'act', href: '/layers', title: told.all, 'aria-label': told.all },
         makeIcon('back')),
-      make('h1', {}, name),
-      make('p', { class: 'soft small' }, view.model + ' · ' + view.quantizer_words + ' · ', ...scores),
-      source && source.note ? make('p', { class: 'soft small note-line' }, source.note) : null);
+      make('h1', {}, name), source, sourceNote);
+  }
+
+  // --- the scores, which may still be coming in, and what is made from them
+  function useScores(version) {
+    const metric = nameMetric(view.sensitivity ? view.sensitivity.metric : '');
+    context.scoresOf = version;
+    context.unit = metric.unit;
+    context.metricName = metric.title;
+    context.scale = buildScale(view, context.scoreAt);
+    context.wholeScale = buildScale(view, '');
+  }
+
+  // Asks for the scores anew where the map's state is of others than the ones that are shown.
+  async function followScores() {
+    if (isFollowing || context.queue.truth().scores === context.scoresOf) return;
+    isFollowing = true;
+    try {
+      const reply = await fetch(address);
+      if (reply.ok) takeScores(await reply.json());
+    } catch (error) {
+      // The next answer to a poll asks again.
+    } finally {
+      isFollowing = false;
+    }
+  }
+
+  function takeScores(news) {
+    view.sensitivity = news.sensitivity;
+    view.widths = news.widths;
+    view.layers.forEach((layer, index) => { layer.scores = news.layers[index].scores; });
+    useScores(news.state.scores);
+    refresh();
+  }
+
+  function showScores() {
+    const told = words.heading;
+    const found = view.sensitivity;
+    const listed = listScored(view);
+    refill(scoreAt, listed, () => [make('option', { value: '' }, words.at_present),
+      ...listed.map((bits) => make('option', { value: bits }, fill(words.at_bits, { bits })))]);
+    scoreAt.value = context.scoreAt;
+    refill(source, [found], () => [view.model + ' · ' + view.quantizer_words + ' · ',
+      ...(found ? nameSource(found) : [told.no_scores])]);
+    sourceNote.textContent = found ? found.note : '';
+    sourceNote.hidden = !sourceNote.textContent;
+  }
+
+  function nameSource(found) {
+    const told = words.heading;
+    return [
+      fill(told.scores, {
+        method: found.method, run: '',
+        metric: context.metricName,
+      }).replace(/,\s*$/, ''),
+      found.run ? make('span', {}, ', ', make('a', { href: '/run?id=' + found.run },
+        fill(told.run, { id: found.run }))) : '',
+      found.is_complete ? '' : make('span', { class: 'badge badge-limit', title: found.note },
+        told.partial)];
   }
 
   function buildHelp() {
@@ -348,6 +395,7 @@ function ready(view) {
     refresh();
     root.dataset.revision = String(context.queue.truth().revision);
     root.dataset.saved = String(number === 0);
+    followScores();
   }
 
   function refresh() {
@@ -359,8 +407,9 @@ function ready(view) {
       button.setAttribute('aria-pressed', String(button.dataset.mode === context.mode));
     }
     scoreAt.hidden = context.mode !== 'score' || !view.sensitivity;
+    showScores();
     const state = context.shown();
-    refill(legend, [context.mode, context.scoreAt, state.bits, state.fused,
+    refill(legend, [context.mode, context.scoreAt, context.scoresOf, state.bits, state.fused,
       state.least, state.most], () => buildLegend(context));
     if (document.activeElement !== context.nameBox && truth.name) context.nameBox.value = truth.name;
     document.title = (truth.name ?? view.name) + ' · ' + pageTitle;

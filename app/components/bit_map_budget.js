@@ -82,11 +82,12 @@ function buildBudget(context) {
     make('div', { class: 'line' }, box, chooser, make('span', { class: 'grow' })),
     slider, make('div', { class: 'bounds' }, smallest, make('span', { class: 'grow' }), largest),
     problem);
+  const asked = make('div', {});
+  const unscored = make('p', { class: 'soft' }, told.no_scores, ' ',
+    make('a', { href: '/sensitivity?model=' + encodeURIComponent(view.model) }, told.measure));
   const card = make('section', { class: 'card budget', 'aria-labelledby': 'budget-title' },
     make('h2', { id: 'budget-title' }, told.title),
-    view.sensitivity ? controls : make('p', { class: 'soft' }, told.no_scores, ' ',
-      make('a', { href: '/sensitivity?model=' + encodeURIComponent(view.model) }, told.measure)),
-    prediction, svg);
+    asked, prediction, svg);
 
   // Bytes of the quantized layers in the chosen unit, and back.
   function others(ledger) { return ledger.total - ledger.quantized; }
@@ -278,6 +279,7 @@ function buildBudget(context) {
   }
 
   function show() {
+    refill(asked, [Boolean(view.sensitivity)], () => (view.sensitivity ? controls : unscored));
     const { low, high } = bounds();
     const amount = present();
     const step = findStep(high - low);
@@ -354,12 +356,14 @@ function buildBudget(context) {
     }));
   }
 
-  // The curve belongs to pins, limits and sharing; it is asked for again when one of them changes.
+  // The curve belongs to pins, limits and sharing, to the scores and to what measurements taught; it is
+  // asked for again when one of them changes.
   async function loadFrontier() {
     if (!view.sensitivity) return;
-    const { pinned, least, most, fused, bits, checks } = context.queue.truth();
+    const { pinned, least, most, fused, bits, scores, prediction: found } = context.queue.truth();
     const held = pinned.map((index) => [index, bits[index]]);
-    const key = JSON.stringify([held, least, most, fused, checks.filter((c) => c.measured).length]);
+    const learned = found ? found.corrected_by : 0;
+    const key = JSON.stringify([held, least, most, fused, scores, learned]);
     if (key === frontierOf) return;
     frontierOf = key;
     try {

@@ -6,6 +6,8 @@ const RETRY_LAST = 5000;
 const MOST_WAITING = 24;
 const MOST_EDITS = 500;
 const MOST_ERRORS = 4;
+// The server tells what else ended, such as measurements, for half a minute to who names a revision.
+const STALE_AFTER = 20000;
 // Browsers take 64 KiB in all from pages that are being left.
 const MOST_KEPT_ALIVE = 60000;
 const CLIENT = 'bitdial-client';
@@ -107,6 +109,7 @@ function openQueue(view, address, hooks) {
   let isGone = false;
   let timer = null;
   let nextNumber = 1;
+  let heardAt = Date.now();
 
   function listPending() { return [inFlight, ...waiting].filter(Boolean); }
 
@@ -224,14 +227,16 @@ function openQueue(view, address, hooks) {
     hooks.answered(request, { before, expected, after: news });
   }
 
-  // Returns whether nothing more is to be asked.
+  // Returns whether nothing more is to be asked. Who has not asked for a while, as a tab that was hidden,
+  // asks for everything: also what belongs to no revision may have ended meanwhile.
   async function poll() {
     if (isGone) return true;
     if (inFlight || waiting.length) return false;
     let reply = null;
     let news = null;
     try {
-      reply = await fetch(address + '/state?after=' + truth.revision);
+      const isStale = Date.now() - heardAt > STALE_AFTER;
+      reply = await fetch(address + '/state' + (isStale ? '' : '?after=' + truth.revision));
       news = [204, 304].includes(reply.status) ? null : await reply.json();
     } catch (error) {
       reply = null;
@@ -240,6 +245,7 @@ function openQueue(view, address, hooks) {
     else if (reply.status === 404) { if (!isGone) end(); }
     else {
       setAway(false);
+      if (reply.ok) heardAt = Date.now();
       if (!reply.ok) hooks.refused(explain(news));
       else hear(news);
     }
@@ -284,9 +290,10 @@ function openQueue(view, address, hooks) {
     return listPending().length > 0 && (isAway || !isSmall(writePending()));
   }
 
-  // The page came back as it was left; in between others may have changed the map.
+  // The page came back as it was left; in between others may have changed the map, or runs ended.
   function resume() {
     sessionStorage.removeItem(CLIENT);
+    heardAt = -Infinity;
     retryNow();
   }
 

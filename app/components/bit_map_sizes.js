@@ -70,7 +70,7 @@ function buildDetail(context) {
       ? context.view.layers.filter((other) => other.group === layer.group && other !== layer)
         .map((other) => other.kind) : [];
     showControls(index, bits);
-    refill(body, [index, bits, isPinned, limits, group], () => [
+    refill(body, [index, bits, isPinned, limits, group, layer.scores, context.scoresOf], () => [
       make('div', { class: 'line' }, make('h2', {}, layer.name), make('span', { class: 'grow' }),
         makeLink(layer)),
       make('p', { class: 'soft small' }, [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Scored:
         scored_on: The text they are of, in words; None where they are of none.
         remarks: What a prediction by these scores leaves open, as sentences.
         note: What a person should know of the scores; empty where they are whole.
+        version: A word that is another one whenever the run's scores are others.
     """
 
     ground: Ground
@@ -68,6 +70,7 @@ class Scored:
     scored_on: str | None
     remarks: tuple[str, ...]
     note: str
+    version: str
 
     @property
     def lacking(self) -> tuple[int, ...]:
@@ -207,6 +210,7 @@ def _load(source: _Source) -> Scored:
         scored_on=tell_text(spec),
         remarks=_list_remarks(basis, spec, ground),
         note=table.note,
+        version=sha256(repr(source.stamp).encode()).hexdigest()[:12],
     )
 
 

@@ -75,7 +75,7 @@ class VersionView:
 
 @dataclass(frozen=True)
 class StateView:
-    """Everything that an edit may change."""
+    """Everything that an edit may change; `scores` is the version of the scores, empty without."""
 
     revision: int
     name: str
@@ -86,6 +86,7 @@ class StateView:
     prediction: MapPrediction | None
     checks: tuple[CheckView, ...]
     versions: tuple[VersionView, ...]
+    scores: str
     note: str
 
 
@@ -151,6 +152,7 @@ def view_place(desk: Desk, place: Workplace, *, note: str = "") -> StateView:
         prediction=prediction,
         checks=tuple(map(_view_check, list_checks(desk.database, map_id))),
         versions=_view_versions(place.ground, list_versions(desk.database, map_id)),
+        scores=place.scored.version if isinstance(place.scored, Scored) else "",
         note=note,
     )
 

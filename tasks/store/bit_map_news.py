@@ -16,9 +16,10 @@ from tasks.store.tables import Run
 
 
 def is_known(database: Database, map_id: int, revision: int) -> bool:
-    """Whether who saw a revision knows everything that a map's state tells.
+    """Whether who saw a revision lately knows everything that a map's state tells.
 
-    Not while its scores or a measurement of it are coming in, nor within half a minute after.
+    Not while its scores or a measurement of it are coming in, nor within half a minute after. Who
+    asked longer ago than that, such as a tab that was hidden, cannot tell by the revision alone.
 
     Raises:
         MapNotFound: When there is no such map.

@@ -260,7 +260,7 @@ def test_a_map_outlives_its_run_and_its_model(desk: Desk, scored: BitMapSamples)
 
 
 def test_scores_that_come_in_are_news_and_are_used(desk: Desk, scored: BitMapSamples) -> None:
-    """The same units told again from more text change the prediction of a map that is open."""
+    """The same units told again from more text change prediction and version of an open map."""
     asked = {"model": {"source": scored.model}, "widths": [4, 2]}
     run_id = submit_sensitivity(desk, asked).id
     held = claim_run(desk.database, desk.settings, "host/0", run_id=run_id)
@@ -274,10 +274,14 @@ def test_scores_that_come_in_are_news_and_are_used(desk: Desk, scored: BitMapSam
     tell(0.5, 8)
     map_id = open_map(desk, {"sensitivity": run_id}).record.id
     values = [find_sum(desk, map_id)]
+    versions = [view_state(desk, map_id).scores]
     for loss, samples in ((0.25, 16), (0.125, 16)):
         tell(loss, samples)
         values.append(find_sum(desk, map_id))
+        versions.append(view_state(desk, map_id).scores)
     assert values == [14 * 0.5, 14 * 0.25, 14 * 0.125]
+    assert len(set(versions)) == 3
+    assert view_state(desk, map_id).scores == versions[-1]
     assert not is_known(desk.database, map_id, 1)
     finish(desk.database, held, Batch(), ending="succeeded", columns={})
     assert not is_known(desk.database, map_id, 1)

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from engine.events import ScoreMeasured
+from engine.events import ScoreMeasured, SensitivityScored
+from tasks import submit
+from tasks.lease import claim_run
 from tasks.settings import Settings
+from tasks.store.clock import later
+from tasks.store.recording import Batch, finish, write_batch
+from tasks.store.tables import Run
 from tasks.submit import open_desk
 from tests.app.pages.bit_map_site import (
     PATIENCE,
@@ -20,7 +25,7 @@ from tests.app.pages.bit_map_site import (
     open_map,
     wait_until_saved,
 )
-from tests.bit_map_samples import add_bit_map
+from tests.bit_map_samples import add_bit_map, list_layers
 from tests.browser import Served, browser, page, serve_samples, served
 from tests.store_samples import carry_out, open_events, size_of
 
@@ -128,6 +133,74 @@ def test_predicted_and_measured_stand_together(page: Page, site: StoredSite) -> 
         desk.database.dispose()
     expect(row).to_contain_text("21.5")
     expect(row).to_contain_text("0.100")
+
+
+def test_a_tab_that_was_hidden_learns_what_ended_meanwhile(page: Page, site: StoredSite) -> None:
+    """A measurement that ended minutes before the tab is looked at again stands there then."""
+    map_id = site.make_map()
+    run = site.ask(f"/api/v1/bit-maps/{map_id}/verify", {})["run"]
+    open_map(page, site, map_id)
+    row = page.locator(".checks tbody tr")
+    expect(row).to_contain_text("this map")
+    page.evaluate(
+        """() => {
+          window.isHidden = true;
+          const now = Date.now.bind(Date);
+          Date.now = () => now() + (window.isHidden ? 0 : 600000);
+          Object.defineProperty(document, 'visibilityState',
+            { get: () => (window.isHidden ? 'hidden' : 'visible') });
+        }"""
+    )
+    desk = open_desk(site.settings)
+    try:
+        score = ScoreMeasured(
+            "perplexity/bundled:python-docs", "perplexity", 23.5, 0.01, 64, "lower", limited=False
+        )
+        carry_out(desk, run, [*open_events(), size_of(4), score])
+        with desk.database.writing() as session:
+            session.get_one(Run, run).finished_at = later(-600)
+    finally:
+        desk.database.dispose()
+    page.evaluate(
+        """() => {
+          window.isHidden = false;
+          document.dispatchEvent(new Event('visibilitychange'));
+        }"""
+    )
+    expect(row).to_contain_text("23.5")
+
+
+def test_scores_that_come_in_are_shown_wherever_they_stand(page: Page, site: StoredSite) -> None:
+    """An open map follows its run: heading, grid, card of a layer, widths to choose and curve."""
+    layers = list_layers(8)
+
+    def tell(name: str, bits: int, value: float) -> SensitivityScored:
+        return SensitivityScored(name, bits, "kl_divergence", value, None, 32)
+
+    desk = open_desk(site.settings)
+    try:
+        asked = {"model": {"source": site.samples.model}, "widths": [2, 4], "name": "coming"}
+        run = submit.submit_sensitivity(desk, asked).id
+        claim = claim_run(desk.database, site.settings, "host/0", run_id=run)
+        assert claim is not None
+        first = [tell(name, 4, 0.01) for name in layers[:-1]]
+        write_batch(desk.database, claim, Batch(sensitivity_scores=first))
+        map_id = site.make_map(sensitivity=run)
+        open_map(page, site, map_id)
+        expect(page.locator(".map-heading .badge")).to_be_visible()
+        more = [tell(layers[-1], 4, 0.5), *(tell(name, 2, 0.25) for name in layers)]
+        with page.expect_response(re.compile("/frontier$")):
+            write_batch(desk.database, claim, Batch(sensitivity_scores=more))
+        finish(desk.database, claim, Batch(), ending="succeeded", columns={})
+    finally:
+        desk.database.dispose()
+    expect(page.locator(".map-heading .badge")).to_have_count(0)
+    expect(page.locator(".map-heading .note-line")).to_be_hidden()
+    page.get_by_role("button", name="Sensitivity", exact=True).click()
+    expect(page.get_by_label("Sensitivity at").locator("option[value='2']")).to_have_count(1)
+    find_cell(page, 7, 6).hover()
+    expect(page.locator(".detail .scores")).to_contain_text("0.500")
+    expect(find_cell(page, 7, 6)).to_have_attribute("aria-label", re.compile("0.500"))
 
 
 def test_versions_are_kept_compared_and_restored(page: Page, site: StoredSite) -> None:
