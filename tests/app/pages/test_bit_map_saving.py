@@ -92,7 +92,7 @@ def test_what_the_server_fails_at_holds_up_nothing_else(rough: Page, site: Site)
 
 
 def test_a_success_whose_end_was_lost_is_no_failure(rough: Page, site: Site) -> None:
-    """Done, but answered in part only: the page asks until it has the answer, and gives up nothing."""
+    """Done but answered in part: the page asks until it has the answer, and gives up nothing."""
     map_id = site.make_map()
     open_map(rough, site, map_id)
     cut: list[int] = []
