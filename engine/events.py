@@ -15,6 +15,10 @@ Level = Literal["debug", "info", "warning", "error"]
 Direction = Literal["lower", "higher"]
 
 
+TEXT_BENCHMARK = "text/"
+"""What the benchmark of running text begins with; its data follow."""
+
+
 @dataclass(frozen=True)
 class StageStarted:
     """A named part of the run began ("load", "teach", "initialize", "train", "evaluate")."""

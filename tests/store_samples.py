@@ -35,7 +35,7 @@ from tasks.submit import Desk
 
 MIB = 2**20
 ORIGINAL_BYTES = 257 * MIB
-BENCHMARK = "perplexity/bundled:python-docs"
+BENCHMARK = "text/bundled:python-docs"
 HOSTILE_NAME = "<img src=x onerror=alert(1)> ${1+1} {{7*7}} =cmd|'/c calc' 量子化 🎛 | *a*"
 LONG_NAME = "a-name-that-goes-on-" * 5
 ENVIRONMENT = {

@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.evaluation.benchmarks import run_benchmarks
 from engine.evaluation.language_modeling import LanguageScores, evaluate_language_model
 from engine.evaluation.statistics import Mean
-from engine.events import Logged, Phase, ScoreMeasured
+from engine.events import TEXT_BENCHMARK, Logged, Phase, ScoreMeasured
 from engine.initialize.catalogue import Installed
 from engine.layers.head import SplitModel
 from engine.layers.layer_map import bypassed, held
@@ -66,7 +66,9 @@ def announce_score(session: Session, score: ScoreMeasured) -> None:
     """Announce a score, and say it in the log."""
     session.listener(score)
     what = (
-        score.metric if score.benchmark.startswith("text/") else f"{score.benchmark} {score.metric}"
+        score.metric
+        if score.benchmark.startswith(TEXT_BENCHMARK)
+        else f"{score.benchmark} {score.metric}"
     )
     error = "" if score.standard_error is None else f" ± {score.standard_error:.2g}"
     session.listener(Logged("info", f"{what} {score.value:.6g}{error}"))
@@ -85,7 +87,7 @@ class _TeacherHead:
 
 
 def _score_events(spec: Subject, scores: LanguageScores) -> Iterator[ScoreMeasured]:
-    benchmark = f"text/{spec.evaluation.data.source}"
+    benchmark = f"{TEXT_BENCHMARK}{spec.evaluation.data.source}"
     limited = spec.evaluation.limit is not None
     found: list[tuple[str, Mean | None, str]] = [
         ("perplexity", scores.perplexity, "lower"),

@@ -14,6 +14,7 @@ from typing import Any, cast
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from engine.events import TEXT_BENCHMARK
 from tasks.store.bit_map_records import CheckRecord, NewCheck
 from tasks.store.bit_map_tables import BitMap, BitMapCheck
 from tasks.store.bit_maps import keep_run, lock_map
@@ -23,8 +24,6 @@ from tasks.store.records import RunState
 from tasks.store.run_changes import NewRun, add_runs
 from tasks.store.tables import Run, Score
 
-TEXT = "perplexity/"
-"""How the name of a benchmark begins that is measured on running text."""
 PERPLEXITY = "perplexity"
 NEWS_SECONDS = 30
 STANDING = ("queued", "running", "succeeded")
@@ -172,7 +171,7 @@ def _read_scores(
     query = select(Score.run_id, Score.metric, Score.value, Score.standard_error).where(
         Score.run_id.in_(tuple(run_ids)),
         Score.phase == "final",
-        Score.benchmark.startswith(TEXT, autoescape=True),
+        Score.benchmark.startswith(TEXT_BENCHMARK, autoescape=True),
     )
     found: dict[int, dict[str, tuple[float, float | None]]] = {}
     for run_id, metric, value, error in session.execute(query):
@@ -191,7 +190,7 @@ def _read_baselines(session: Session, keys: Iterable[str]) -> dict[str, tuple[fl
             Run.state == "succeeded",
             Score.phase == "final",
             Score.metric == PERPLEXITY,
-            Score.benchmark.startswith(TEXT, autoescape=True),
+            Score.benchmark.startswith(TEXT_BENCHMARK, autoescape=True),
         )
         .order_by(Run.id)
     )

@@ -29,7 +29,7 @@ def test_settings_are_apart_and_baselines_first(client: TestClient, filled: Fill
 
 def test_csv_json_and_markdown_show_the_same_order(client: TestClient) -> None:
     """The three forms of a view hold the same runs in the same order."""
-    query = {"sort": "score:perplexity/bundled:python-docs|perplexity", "max_bits": "5"}
+    query = {"sort": "score:text/bundled:python-docs|perplexity", "max_bits": "5"}
     groups = client.get("/api/v1/leaderboard", params=query).json()["groups"]
     ids = [str(row["run_id"]) for group in groups for row in group["rows"]]
     rows = read_csv(client, **query)

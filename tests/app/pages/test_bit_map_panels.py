@@ -124,7 +124,7 @@ def test_predicted_and_measured_stand_together(page: Page, site: StoredSite) -> 
     try:
         scores = [
             ScoreMeasured(
-                "perplexity/bundled:python-docs", metric, value, 0.01, 64, "lower", limited=False
+                "text/bundled:python-docs", metric, value, 0.01, 64, "lower", limited=False
             )
             for metric, value in (("kl_divergence", 0.1), ("perplexity", 21.5))
         ]
@@ -154,7 +154,7 @@ def test_a_tab_that_was_hidden_learns_what_ended_meanwhile(page: Page, site: Sto
     desk = open_desk(site.settings)
     try:
         score = ScoreMeasured(
-            "perplexity/bundled:python-docs", "perplexity", 23.5, 0.01, 64, "lower", limited=False
+            "text/bundled:python-docs", "perplexity", 23.5, 0.01, 64, "lower", limited=False
         )
         carry_out(desk, run, [*open_events(), size_of(4), score])
         with desk.database.writing() as session:

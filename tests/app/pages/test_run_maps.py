@@ -164,7 +164,7 @@ def test_a_map_that_is_cut_short_is_not_counted(services: Services, samples: Map
     run = get(services, samples.measuring)
     with services.database.writing() as session:
         add_map_scores(session, run.id, [MapScored(
-            3, "6 bits", 6, 6.3, "perplexity/x", "perplexity", 9.0, 0.1, 40, "lower", limited=True
+            3, "6 bits", 6, 6.3, "text/x", "perplexity", 9.0, 0.1, 40, "lower", limited=True
         )])  # fmt: skip
     assert text.PARTIAL.format(done=3, count="8 maps") in show_maps(services, run, {})[NOTE]
     ended = show_maps(services, replace(run, state="cancelled"), {})[NOTE]

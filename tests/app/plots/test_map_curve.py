@@ -12,7 +12,7 @@ from app.text import maps as text
 from tasks.store.map_scores import TrainedPoint
 from tasks.store.records import MapScoreRecord, ScoreRecord
 
-BENCHMARK = "perplexity/bundled:python-docs"
+BENCHMARK = "text/bundled:python-docs"
 KEY = f"{BENCHMARK}|perplexity"
 MAPS: list[dict[str, Any]] = [
     {"map": "uniform", "bits": 8},

@@ -10,8 +10,8 @@ from tasks.store import leaderboard
 from tasks.store.records import LeaderboardRow
 from tests.filled import Filled
 
-PERPLEXITY = "score:perplexity/bundled:python-docs|perplexity"
-DELTA = "delta:perplexity/bundled:python-docs|perplexity"
+PERPLEXITY = "score:text/bundled:python-docs|perplexity"
+DELTA = "delta:text/bundled:python-docs|perplexity"
 
 
 @pytest.fixture
