@@ -3,55 +3,24 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.pages.layer import show_layer
-from app.services import Services, open_services
+from app.services import Services
 from app.tables.sensitivity_table import address_of_layer
 from app.text import run as run_text
 from app.text import sensitivity as text
 from engine.sensitivity.layer_facts import FACTS_FILE
-from tasks.settings import Settings
-from tests.sensitivity_samples import SensitivitySamples, add_sensitivity_runs, list_layers
-from tests.store_samples import open_sample_desk
+from tests.app.pages.sensitivity_store import folder, samples, services
+from tests.sensitivity_samples import SensitivitySamples, list_layers
 
 HEAD, BODY, METRIC, SCORES, SCORES_TABLE, WEIGHTS, HISTOGRAM, BINS, ERRORS, ERROR_TABLE, FACTS = (
     range(11)
 )
+__all__ = ["folder", "samples", "services"]
 NAME = "model.layers.3.mlp.up_proj"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SensitivitySamples]:
-    """Fill a store once; nobody may change it."""
-    path = tmp_path_factory.mktemp("layer") / "data"
-    path.mkdir()
-    desk = open_sample_desk(path)
-    try:
-        return path, add_sensitivity_runs(desk)
-    finally:
-        desk.database.dispose()
-
-
-@pytest.fixture
-def samples(folder: tuple[Path, SensitivitySamples]) -> SensitivitySamples:
-    """Return where the runs are."""
-    return folder[1]
-
-
-@pytest.fixture
-def services(folder: tuple[Path, SensitivitySamples], tmp_path: Path) -> Iterator[Services]:
-    """Open a copy of the filled store."""
-    path = tmp_path / "data"
-    shutil.copytree(folder[0], path)
-    opened = open_services(Settings(data_folder=path, database_url="", broker_url=None))
-    yield opened
-    opened.database.dispose()
 
 
 def show(services: Services, run_id: int, name: str = NAME, **query: str) -> list[Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,47 +24,19 @@ from app.pages.run_sensitivity import (
     show_sensitivity,
     sign_sensitivity,
 )
-from app.services import Services, open_services
+from app.services import Services
 from app.tables.spec_section import describe_spec
 from app.text import sensitivity as text
 from engine.events import SensitivityScored
-from tasks.settings import Settings
 from tasks.store import runs
 from tasks.store.records import RunRecord
 from tasks.store.sensitivity_scores import add_scores
-from tests.sensitivity_samples import SensitivitySamples, add_sensitivity_runs, list_layers
-from tests.store_samples import open_sample_desk
+from tests.app.pages.sensitivity_store import folder, samples, services
+from tests.sensitivity_samples import SensitivitySamples, list_layers
 
+__all__ = ["folder", "samples", "services"]
 CARD, LEAD, METRIC, WIDTH, LOG, COMMON, FIGURE, OPENER, TABLE = range(9)
 AGREEMENT, SAID, COMPARED, SCATTER, TWIN = range(9, 14)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SensitivitySamples]:
-    """Fill a store once; nobody may change it."""
-    path = tmp_path_factory.mktemp("sensitivity") / "data"
-    path.mkdir()
-    desk = open_sample_desk(path)
-    try:
-        return path, add_sensitivity_runs(desk)
-    finally:
-        desk.database.dispose()
-
-
-@pytest.fixture
-def samples(folder: tuple[Path, SensitivitySamples]) -> SensitivitySamples:
-    """Return where the runs are."""
-    return folder[1]
-
-
-@pytest.fixture
-def services(folder: tuple[Path, SensitivitySamples], tmp_path: Path) -> Iterator[Services]:
-    """Open a copy of the filled store."""
-    path = tmp_path / "data"
-    shutil.copytree(folder[0], path)
-    opened = open_services(Settings(data_folder=path, database_url="", broker_url=None))
-    yield opened
-    opened.database.dispose()
 
 
 def get(services: Services, run_id: int) -> RunRecord:
